@@ -1,0 +1,1 @@
+//! Certificate format of llmprove and the independent checker.

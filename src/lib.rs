@@ -1,0 +1,9 @@
+//! llmprove: proofs and bounds about what a small language model can be made to say.
+//!
+//! The question: for a GPT-style model with its real, trained weights, is it true that **no prefix** drives
+//! `P(token | prefix)` above `p`? The answer is PROVED with a certificate, REFUTED with a prefix, or UNKNOWN with
+//! certified `lower <= max P <= upper`. Theorems are about the exact real function of the stored weights.
+
+pub mod model;
+pub mod num;
+pub mod verdict;

@@ -1,0 +1,2 @@
+//! The `llmprove` command.
+fn main() {}

@@ -1,0 +1,11 @@
+//! The only room that rounds: intervals, enclosures of elementary functions, dot products with proved error bounds.
+//!
+//! Everything here obeys one law, *inclusion*: if every real input lies in the enclosure passed in, the real result
+//! lies in the enclosure passed out. A non-finite end stays as it is (±∞) and never turns into a finite one; a NaN end
+//! is replaced by the infinite end of its side.
+
+mod elementary;
+mod interval;
+
+pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
+pub use interval::Interval;
