@@ -1,0 +1,237 @@
+//! Statement and certificate files: the one thing that prover and checker share. FORMAT.md describes them.
+
+use dashu_ratio::RBig;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::decimal::Decimal;
+use crate::reject::Reject;
+
+/// Longest accepted statement file in bytes.
+pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
+/// Longest accepted certificate file in bytes.
+pub const MAX_CERTIFICATE_BYTES: usize = 64 << 20;
+/// Largest denominator of a head certificate.
+pub const MAX_DENOMINATOR: u64 = 1 << 53;
+
+const STATEMENT: &str = "llmprove-statement";
+const CERTIFICATE: &str = "llmprove-certificate";
+const VERSION: u32 = 1;
+
+/// What is claimed about a model: a predicate for every prefix of a language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    format: String,
+    version: u32,
+    /// Digest of the model folder, see [`crate::model_digest`].
+    pub model: String,
+    /// The prefixes spoken of.
+    pub language: Language,
+    /// Longest prefix spoken of, in tokens; `None` for any length the model accepts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_len: Option<u32>,
+    /// What holds after each of them.
+    pub predicate: Predicate,
+}
+
+/// A set of prefixes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Every sequence of at least one token of the vocabulary.
+    Any,
+}
+
+/// A property of the next-token distribution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Predicate {
+    /// `P(token | prefix) <= threshold`.
+    Ceiling {
+        /// Token id.
+        token: u32,
+        /// A probability strictly between 0 and 1.
+        threshold: Decimal,
+        /// The logits are divided by it before the softmax; `None` reads as 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        temperature: Option<Decimal>,
+    },
+}
+
+/// An argument that settles one statement about one model. It never carries the claim itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    format: String,
+    version: u32,
+    /// Digest of the model folder.
+    pub model: String,
+    /// SHA-256 (lower-case hex) of the statement file's bytes.
+    pub statement: String,
+    /// The argument.
+    pub proof: Proof,
+}
+
+/// The argument of a certificate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Proof {
+    /// Proves a ceiling for all prefixes of any length from the final norm and the head alone.
+    Head {
+        /// Sum of all numerators, at most 2^53.
+        denominator: u64,
+        /// `[token, numerator]` with strictly increasing tokens, numerators >= 1, the target absent.
+        lambda: Vec<(u32, u64)>,
+    },
+    /// Refutes a ceiling: after this prefix the probability is above the threshold.
+    Witness {
+        /// Token ids, first token first.
+        prefix: Vec<u32>,
+    },
+}
+
+/// The fields that say how to read the rest.
+#[derive(Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+}
+
+impl Statement {
+    /// A statement about `model` (its digest).
+    #[must_use]
+    pub fn new(model: String, language: Language, max_len: Option<u32>, predicate: Predicate) -> Statement {
+        Statement { format: STATEMENT.into(), version: VERSION, model, language, max_len, predicate }
+    }
+
+    /// The bytes of a statement file; their SHA-256 is what a certificate refers to.
+    #[must_use]
+    pub fn to_json_bytes(&self) -> Vec<u8> {
+        to_json_bytes(self)
+    }
+
+    /// Reads a statement file strictly: unknown or missing fields and numbers out of range are errors.
+    ///
+    /// # Errors
+    /// [`Reject`] with the defect.
+    pub fn from_json_bytes(bytes: &[u8]) -> Result<Statement, Reject> {
+        let malformed = |e: serde_json::Error| Reject::StatementMalformed(e.to_string());
+        if bytes.len() > MAX_STATEMENT_BYTES {
+            return Err(Reject::StatementTooLong { bytes: bytes.len(), limit: MAX_STATEMENT_BYTES });
+        }
+        check_header(serde_json::from_slice(bytes).map_err(malformed)?, STATEMENT)?;
+        let statement: Statement = serde_json::from_slice(bytes).map_err(malformed)?;
+        let Predicate::Ceiling { threshold, temperature, .. } = &statement.predicate;
+        if *threshold.value() <= RBig::ZERO || *threshold.value() >= RBig::ONE {
+            return Err(Reject::ThresholdRange { threshold: threshold.to_string() });
+        }
+        if let Some(temperature) = temperature.as_ref().filter(|t| *t.value() <= RBig::ZERO) {
+            return Err(Reject::TemperatureRange { temperature: temperature.to_string() });
+        }
+        if statement.max_len == Some(0) {
+            return Err(Reject::NoPrefixes);
+        }
+        Ok(statement)
+    }
+}
+
+impl Certificate {
+    /// A certificate for the statement file with these bytes, about the same model.
+    #[must_use]
+    pub fn new(model: String, statement_bytes: &[u8], proof: Proof) -> Certificate {
+        let statement = sha256_hex(statement_bytes);
+        Certificate { format: CERTIFICATE.into(), version: VERSION, model, statement, proof }
+    }
+
+    /// The bytes of a certificate file.
+    #[must_use]
+    pub fn to_json_bytes(&self) -> Vec<u8> {
+        to_json_bytes(self)
+    }
+
+    /// Reads a certificate file strictly. Only the form is checked here, nothing about the model.
+    ///
+    /// # Errors
+    /// [`Reject`] with the defect.
+    pub fn from_json_bytes(bytes: &[u8]) -> Result<Certificate, Reject> {
+        let malformed = |e: serde_json::Error| Reject::CertificateMalformed(e.to_string());
+        if bytes.len() > MAX_CERTIFICATE_BYTES {
+            return Err(Reject::CertificateTooLong { bytes: bytes.len(), limit: MAX_CERTIFICATE_BYTES });
+        }
+        check_header(serde_json::from_slice(bytes).map_err(malformed)?, CERTIFICATE)?;
+        serde_json::from_slice(bytes).map_err(malformed)
+    }
+}
+
+/// Refuses files of another kind or version before their fields are looked at.
+fn check_header(header: Header, format: &'static str) -> Result<(), Reject> {
+    if header.format != format {
+        return Err(Reject::WrongFormat { found: header.format, expected: format });
+    }
+    if header.version != VERSION {
+        return Err(Reject::WrongVersion { found: header.version, expected: VERSION });
+    }
+    Ok(())
+}
+
+fn to_json_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("structs of strings and integers always serialise");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// SHA-256 as lower-case hex.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement() -> Statement {
+        let threshold = Decimal::parse("0.2").unwrap();
+        let predicate = Predicate::Ceiling { token: 71, threshold, temperature: None };
+        Statement::new("ab".into(), Language::Any, Some(16), predicate)
+    }
+
+    #[test]
+    fn the_files_look_as_agreed() {
+        let text = concat!(
+            r#"{"format":"llmprove-statement","version":1,"model":"ab","language":"any","max_len":16,"#,
+            r#""predicate":{"kind":"ceiling","token":71,"threshold":"0.2"}}"#,
+            "\n"
+        );
+        assert_eq!(statement().to_json_bytes(), text.as_bytes());
+        assert_eq!(Statement::from_json_bytes(text.as_bytes()), Ok(statement()));
+        let proof = Proof::Head { denominator: 3, lambda: vec![(0, 1), (5, 2)] };
+        let certificate = Certificate::new("ab".into(), text.as_bytes(), proof);
+        let expected = format!(
+            r#"{{"format":"llmprove-certificate","version":1,"model":"ab","statement":"{}","proof":{}}}{}"#,
+            sha256_hex(text.as_bytes()),
+            r#"{"kind":"head","denominator":3,"lambda":[[0,1],[5,2]]}"#,
+            "\n"
+        );
+        assert_eq!(String::from_utf8(certificate.to_json_bytes()).unwrap(), expected);
+        assert_eq!(Certificate::from_json_bytes(expected.as_bytes()), Ok(certificate));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_at_every_level() {
+        let text = String::from_utf8(statement().to_json_bytes()).unwrap();
+        for (from, to) in [("\"language\"", "\"x\":1,\"language\""), ("\"token\"", "\"x\":1,\"token\"")] {
+            let changed = text.replace(from, to);
+            assert!(matches!(
+                Statement::from_json_bytes(changed.as_bytes()),
+                Err(Reject::StatementMalformed(_))
+            ));
+        }
+    }
+}
