@@ -8,4 +8,5 @@ pub mod limits;
 pub mod model;
 pub mod num;
 pub mod search;
+pub mod spec;
 pub mod verdict;

@@ -4,6 +4,7 @@
 //! lies in the enclosure passed out. A non-finite end stays as it is (±∞) and never turns into a finite one; a NaN end
 //! is replaced by the infinite end of its side.
 
+pub mod decimal;
 mod elementary;
 mod interval;
 
