@@ -1,0 +1,143 @@
+//! Residual layers as data, each read as `x += layer(norm(x))`.
+//!
+//! The set is closed: a new kind makes the compiler point to every place to extend. Weights are `f32` exactly as stored;
+//! shapes stand on each field, rows first.
+
+use ndarray::{Array1, Array2};
+
+/// `y = x W + b` with rows of `x` as inputs.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// `[in, out]`, whatever layout the file has.
+    pub weight: Array2<f32>,
+    /// `[out]`; `None` where the family has no bias.
+    pub bias: Option<Array1<f32>>,
+}
+
+/// A normalisation over the residual width `d`.
+#[derive(Debug, Clone)]
+pub enum Norm {
+    /// `γ ⊙ (x − mean x) / sqrt(var x + ε) + β` (Ba, Kiros, Hinton 2016).
+    Layer {
+        /// γ `[d]`.
+        gain: Array1<f32>,
+        /// β `[d]`; `None` reads as zeros.
+        bias: Option<Array1<f32>>,
+        /// ε, the exact value of the decimal in the config rounded to f64.
+        eps: f64,
+    },
+    /// `γ ⊙ x / sqrt(mean x² + ε)` (Zhang, Sennrich 2019).
+    Rms {
+        /// γ `[d]`.
+        gain: Array1<f32>,
+        /// ε, the exact value of the decimal in the config rounded to f64.
+        eps: f64,
+    },
+}
+
+/// Pointwise nonlinearity of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)²`.
+    SquaredRelu,
+    /// `x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³)))` (`gelu_new`, `gelu_pytorch_tanh`).
+    GeluTanh,
+    /// `x/2 · (1 + erf(x/√2))` (`gelu`).
+    GeluErf,
+    /// `x / (1 + e^{−x})` (`silu`, `swish`).
+    Silu,
+}
+
+/// How positions enter the network.
+#[derive(Debug, Clone)]
+pub enum Positions {
+    /// A learned (or stored) table added to the embedding, `[context, d]`.
+    Learned(Array2<f32>),
+    /// Rotary embedding of queries and keys inside attention, halves rotated (`rotate_half`), angle
+    /// `position · theta^(−2i/rotary_dim)` (Su et al. 2021).
+    Rotary {
+        /// Base of the geometric progression of frequencies.
+        theta: f64,
+        /// Rotated width, at most the head width; the rest passes through.
+        dim: usize,
+    },
+    /// No positions at all.
+    None,
+}
+
+/// Causal self-attention with grouped keys and values.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// Norm read by the layer; `None` for models without norms.
+    pub norm: Option<Norm>,
+    /// `[d, n_heads · head_dim]`.
+    pub query: Linear,
+    /// `[d, n_kv_heads · head_dim]`.
+    pub key: Linear,
+    /// `[d, n_kv_heads · head_dim]`.
+    pub value: Linear,
+    /// `[n_heads · head_dim, d]`.
+    pub output: Linear,
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key/value heads; query head `h` reads key/value head `h / (n_heads / n_kv_heads)`.
+    pub n_kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Scores are `(q·k) · scale`.
+    pub scale: Scale,
+}
+
+/// The factor on attention scores, kept symbolic so that a checker can enclose it exactly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scale {
+    /// `1 / sqrt(n)` for an integer `n`, usually the head width.
+    InvSqrt(u64),
+    /// `1 / c` for an exact constant `c`.
+    Inverse(f64),
+    /// No scaling.
+    One,
+}
+
+/// The feed-forward layer.
+#[derive(Debug, Clone)]
+pub struct Mlp {
+    /// Norm read by the layer; `None` for models without norms.
+    pub norm: Option<Norm>,
+    /// What lies between norm and residual.
+    pub kind: MlpKind,
+    /// Pointwise nonlinearity.
+    pub activation: Activation,
+}
+
+/// Feed-forward variants.
+#[derive(Debug, Clone)]
+pub enum MlpKind {
+    /// `down(act(up(x)))`.
+    Plain {
+        /// `[d, neurons]`.
+        up: Linear,
+        /// `[neurons, d]`.
+        down: Linear,
+    },
+    /// `down(act(gate(x)) ⊙ up(x))` (SwiGLU, Shazeer 2020).
+    Gated {
+        /// `[d, neurons]`.
+        gate: Linear,
+        /// `[d, neurons]`.
+        up: Linear,
+        /// `[neurons, d]`.
+        down: Linear,
+    },
+}
+
+/// One residual layer, `x += layer(norm(x))`. Closed: a new kind makes the compiler point to every place to extend.
+#[derive(Debug, Clone)]
+pub enum Layer {
+    /// Self-attention.
+    Attention(Attention),
+    /// Feed-forward.
+    Mlp(Mlp),
+}
