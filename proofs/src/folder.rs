@@ -1,4 +1,4 @@
-//! A model folder on disk: its files and its digest.
+//! A model folder on disk: its digest, its configuration and the tensors that a proof needs, read in one pass.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,15 +7,31 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::Config;
+use crate::family::{Family, Scope};
 use crate::format::{hex, sha256_hex};
 use crate::json::Object;
 use crate::reject::InputError;
+use crate::tensor::{Tensor, read_tensors};
 
 /// Largest config.json or index in bytes.
 const MAX_JSON_BYTES: u64 = 16 << 20;
 const CONFIG: &str = "config.json";
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// What was read from a model folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// SHA-256 over the list of files and their hashes.
+    pub digest: String,
+    /// config.json.
+    pub config: Config,
+    /// Its `model_type`.
+    pub family: Family,
+    /// Under their names without `transformer.` or `model.` in front.
+    tensors: BTreeMap<String, Tensor>,
+}
 
 /// A reader that hashes what passes through it, so that what is used is what was hashed.
 struct Hashing<R> {
@@ -47,6 +63,47 @@ pub fn model_digest(dir: &Path) -> Result<String, InputError> {
         hashes.insert(file, hex(&reader.hasher.finalize()));
     }
     Ok(digest(&hashes))
+}
+
+impl Folder {
+    /// Reads the folder with all tensors that `scope` asks for.
+    pub fn read(dir: &Path, scope: Scope) -> Result<Folder, InputError> {
+        let (files, mut hashes) = list_files(dir)?;
+        let config = read_json(&dir.join(CONFIG))?;
+        hashes.insert(CONFIG.into(), sha256_hex(&config));
+        let config = Config::parse(&config)?;
+        let family = Family::of(&config)?;
+        let want = |name: &str| family.reads(name, scope);
+        let mut tensors = BTreeMap::new();
+        for file in files {
+            let path = dir.join(&file);
+            let length = std::fs::metadata(&path).map_err(|e| unreadable(&path, e))?.len();
+            let mut reader = open(&path)?;
+            for (name, tensor) in read_tensors(&mut reader, length, &path, &want)? {
+                if tensors.insert(name.clone(), tensor).is_some() {
+                    return Err(InputError::Tensor { name, what: "stored twice".into() });
+                }
+            }
+            hashes.insert(file, hex(&reader.hasher.finalize()));
+        }
+        Ok(Folder { digest: digest(&hashes), config, family, tensors })
+    }
+
+    /// The tensor `name` (without `transformer.` or `model.` in front) if it is there; its shape must be `shape`.
+    pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&Tensor>, InputError> {
+        let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
+        if tensor.shape != shape {
+            let what = format!("shape {:?} where the configuration implies {shape:?}", tensor.shape);
+            return Err(InputError::Tensor { name: name.into(), what });
+        }
+        Ok(Some(tensor))
+    }
+
+    /// The same for a tensor that must be there.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
+        let missing = || InputError::Tensor { name: name.into(), what: "missing".into() };
+        self.find(name, shape)?.ok_or_else(missing)
+    }
 }
 
 /// The weight files, and the hash of the index if there is one.

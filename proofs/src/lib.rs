@@ -1,12 +1,36 @@
 //! Certificate format of llmprove and the independent checker.
+//!
+//! The prover writes a statement (what is claimed about a model) and a certificate (why it is so). [`check`] reads
+//! both, recomputes the argument from the weights in exact and outward-rounded integer arithmetic, and returns the
+//! theorem. It shares no code with the prover, holds no floating-point number, no tolerance and no step that is
+//! trusted without a check.
 #![forbid(unsafe_code)]
+#![deny(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic
+)]
 
+mod check;
+mod config;
 mod decimal;
+mod elementary;
+mod family;
 mod folder;
 mod format;
+mod forward;
+mod head;
+mod interval;
 mod json;
+mod linear;
+mod network;
 mod reject;
+mod tensor;
+mod theorem;
+mod witness;
 
+pub use check::check;
 pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
@@ -14,3 +38,4 @@ pub use format::{
     Statement, sha256_hex,
 };
 pub use reject::{CheckError, InputError, Reject};
+pub use theorem::{Theorem, Verdict};

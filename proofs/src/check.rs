@@ -1,0 +1,80 @@
+//! From three inputs to a theorem: binds certificate, statement and model to each other, then applies the rule.
+
+use std::path::Path;
+
+use dashu_ratio::RBig;
+
+use crate::family::{Head, Scope};
+use crate::folder::Folder;
+use crate::format::{Certificate, Predicate, Proof, Statement, sha256_hex};
+use crate::head::{head_bound, index};
+use crate::interval::Interval;
+use crate::reject::{CheckError, Reject};
+use crate::theorem::{Theorem, Verdict};
+use crate::witness::witness_probability;
+
+/// Checks that `certificate` settles `statement` (both as file bytes) about the model in the folder `model`.
+///
+/// # Errors
+/// [`CheckError::Reject`] if the certificate establishes neither the statement nor its refutation,
+/// [`CheckError::Input`] if the model folder can't be used.
+pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theorem, CheckError> {
+    let statement_hash = sha256_hex(statement);
+    let statement = Statement::from_json_bytes(statement)?;
+    let certificate = Certificate::from_json_bytes(certificate)?;
+    if certificate.statement != statement_hash {
+        return Err(Reject::OtherStatement { found: certificate.statement, actual: statement_hash }.into());
+    }
+    let scope = match certificate.proof {
+        Proof::Head { .. } => Scope::Head,
+        Proof::Witness { .. } => Scope::Network,
+    };
+    let folder = Folder::read(model, scope)?;
+    if statement.model != folder.digest {
+        return Err(Reject::StatementOfOtherModel { found: statement.model, actual: folder.digest }.into());
+    }
+    if certificate.model != folder.digest {
+        return Err(
+            Reject::CertificateOfOtherModel { found: certificate.model, actual: folder.digest }.into()
+        );
+    }
+    let head = folder.head()?;
+    let (verdict, probability) = apply(&folder, &head, &statement, &certificate.proof)?;
+    Ok(Theorem::new(verdict, &probability, &statement, &certificate.proof, statement_hash, head.vocabulary()))
+}
+
+/// Applies the rule that the proof names. The returned interval holds the probability of the target: after every prefix
+/// if proved, after the witness if refuted.
+fn apply(
+    folder: &Folder,
+    head: &Head,
+    statement: &Statement,
+    proof: &Proof,
+) -> Result<(Verdict, Interval), CheckError> {
+    let Predicate::Ceiling { token, threshold, temperature } = &statement.predicate;
+    if index(*token) >= head.vocabulary() {
+        return Err(Reject::TargetOutOfVocabulary { token: *token, vocabulary: head.vocabulary() }.into());
+    }
+    let temperature = temperature.as_ref().map_or(RBig::ONE, |t| t.value().clone());
+    match proof {
+        Proof::Head { denominator, lambda } => {
+            let bound = head_bound(head, *token, &temperature, *denominator, lambda)?;
+            if !bound.at_most(threshold.value()) {
+                let (_, bound) = bound.decimals();
+                return Err(Reject::BoundAboveThreshold { bound, threshold: threshold.to_string() }.into());
+            }
+            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
+        }
+        Proof::Witness { prefix } => {
+            let probability =
+                witness_probability(folder, head, *token, &temperature, statement.max_len, prefix)?;
+            if !probability.above(threshold.value()) {
+                let (lower, upper) = probability.decimals();
+                return Err(
+                    Reject::ProbabilityNotAbove { lower, upper, threshold: threshold.to_string() }.into()
+                );
+            }
+            Ok((Verdict::Refuted, probability))
+        }
+    }
+}

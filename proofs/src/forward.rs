@@ -1,0 +1,201 @@
+//! The network's exact real function, enclosed: token ids in, logits at the last position out.
+
+use std::sync::LazyLock;
+
+use dashu_int::IBig;
+use dashu_ratio::RBig;
+
+use crate::elementary::{erf, exp_nonpositive, ln, pi, sigmoid, sin_cos};
+use crate::family::{Centring, Head, Norm};
+use crate::folder::Folder;
+use crate::head::index;
+use crate::interval::Interval;
+use crate::linear::{Linear, Vector};
+use crate::network::{Activation, Attention, Layer, Mlp};
+use crate::reject::{CheckError, Reject};
+use crate::tensor::Tensor;
+
+/// `√(8/π)` and `0.044715`: `(1 + tanh u)/2 = sigmoid(2u)` turns the tanh of GELU into a sigmoid.
+static GELU: LazyLock<(Interval, Interval)> = LazyLock::new(|| {
+    let ratio = Interval::from_int(8).divide(&pi(), "8/π").expect("π is not zero");
+    (ratio.sqrt(), Interval::rational(&RBig::from_parts(IBig::from(44_715), 1_000_000_u32.into())))
+});
+static SQRT_2: LazyLock<Interval> = LazyLock::new(|| Interval::from_int(2).sqrt());
+
+/// Encloses the logits `[vocabulary]` after `prefix`, whose tokens are in the vocabulary and fit the context.
+pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec<Interval>, CheckError> {
+    let (tokens, positions) = folder.embeddings()?;
+    let mut x: Vec<Vec<Interval>> = Vec::new(); // [position, d]
+    for (position, token) in prefix.iter().enumerate() {
+        let embedding = row(tokens, index(*token));
+        x.push(match positions {
+            Some(positions) => sum(&embedding, &row(positions, position)),
+            None => embedding,
+        });
+    }
+    let n_blocks = folder.n_blocks()?;
+    for block in 0..n_blocks {
+        // Only the last position is read after the last block.
+        let from = if block + 1 == n_blocks { prefix.len() - 1 } else { 0 };
+        for layer in folder.block(block)? {
+            match layer {
+                Layer::Attention(attention) => attend(&attention, &mut x, from)?,
+                Layer::Mlp(mlp) => {
+                    for x in &mut x[from..] {
+                        *x = sum(x, &feed_forward(&mlp, x)?);
+                    }
+                }
+            }
+        }
+    }
+    let last = normalised(head.norm.as_ref(), &x[prefix.len() - 1])?;
+    let [vocabulary, width] = [head.vocabulary(), head.unembed.shape[1]];
+    let unembed = Linear::new(&head.unembed, [vocabulary, width], |r, c| r * width + c, head.bias);
+    Ok(unembed.apply(&Vector::new(&last)))
+}
+
+/// `(softmax(logits / temperature))_target`.
+pub(crate) fn probability(logits: &[Interval], target: u32, temperature: &RBig) -> Result<Interval, Reject> {
+    let temperature = Interval::rational(temperature);
+    let scaled: Result<Vec<_>, _> = logits.iter().map(|l| l.divide(&temperature, "a temperature")).collect();
+    let mut exps = exponentials(&scaled?);
+    let of_target = exps.swap_remove(index(target));
+    let others = exps.into_iter().sum();
+    // e / (e + others) increases in e and decreases in the others.
+    let what = "a softmax";
+    let end = |e: &IBig, others: &IBig| {
+        let e = Interval::from_ends(e.clone(), e.clone());
+        e.divide(&(&e + &Interval::from_ends(others.clone(), others.clone())), what)
+    };
+    let lower = end(of_target.lo(), Interval::hi(&others))?;
+    let upper = end(of_target.hi(), others.lo())?;
+    Ok(Interval::from_ends(lower.lo().clone(), upper.hi().clone()).within(0, 1))
+}
+
+/// `e^(s_i − m)` with one `m` that makes all exponents at most 0.
+fn exponentials(scores: &[Interval]) -> Vec<Interval> {
+    let most = scores.iter().map(Interval::hi).max().cloned().unwrap_or_default();
+    let most = Interval::from_ends(most.clone(), most);
+    scores.iter().map(|s| exp_nonpositive(&(s - &most))).collect()
+}
+
+fn attend(attention: &Attention, x: &mut [Vec<Interval>], from: usize) -> Result<(), Reject> {
+    let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
+    // Rows of queries, keys and values, `[position, (n_heads + 2 n_kv_heads) head_dim]`.
+    let mut rows = Vec::with_capacity(x.len());
+    for (position, x) in x.iter().enumerate() {
+        let input = Vector::new(&normalised(attention.norm.as_ref(), x)?);
+        let mut row: Vec<Interval> = attention.projections.iter().flat_map(|p| p.apply(&input)).collect();
+        if let Some(theta) = &attention.rotary {
+            let turns = turns(theta, head_dim, position)?;
+            row.chunks_exact_mut(head_dim).take(n_heads + n_kv_heads).for_each(|head| rotate(head, &turns));
+        }
+        rows.push(row);
+    }
+    let head_of = |position: usize, head: usize| &rows[position][head * head_dim..][..head_dim];
+    for (position, x) in x.iter_mut().enumerate().skip(from) {
+        let mut mixed = Vec::with_capacity(n_heads * head_dim);
+        for head in 0..n_heads {
+            let kv_head = head / (n_heads / n_kv_heads);
+            let query = head_of(position, head);
+            let score = |j| {
+                dot(query, head_of(j, n_heads + kv_head)).divide(&attention.divisor, "an attention score")
+            };
+            let weights = exponentials(&(0..=position).map(score).collect::<Result<Vec<_>, _>>()?);
+            let total = weights.iter().cloned().sum();
+            for i in 0..head_dim {
+                let value = |j| &head_of(j, n_heads + n_kv_heads + kv_head)[i];
+                let sum: Interval = weights.iter().enumerate().map(|(j, weight)| weight * value(j)).sum();
+                mixed.push(sum.divide(&total, "attention weights")?);
+            }
+        }
+        *x = sum(x, &attention.output.apply(&Vector::new(&mixed)));
+    }
+    Ok(())
+}
+
+/// `(sin, cos)` of `position · θ^(−2i/head_dim)` for each pair `i`.
+fn turns(theta: &Interval, head_dim: usize, position: usize) -> Result<Vec<(Interval, Interval)>, Reject> {
+    let (ln_theta, position) = (ln(theta)?, Interval::from_int(position));
+    let turn = |i: usize| {
+        let fraction = Interval::from_int(2 * i).divide(&Interval::from_int(head_dim), "a rotation")?;
+        sin_cos(&(&exp_nonpositive(&-(&fraction * &ln_theta)) * &position))
+    };
+    (0..head_dim / 2).map(turn).collect()
+}
+
+/// Rotates elements `i` and `i + half` by angle `i`.
+fn rotate(head: &mut [Interval], turns: &[(Interval, Interval)]) {
+    let half = turns.len();
+    for (i, (sin, cos)) in turns.iter().enumerate() {
+        let (a, b) = (head[i].clone(), head[i + half].clone());
+        head[i] = &(&a * cos) - &(&b * sin);
+        head[i + half] = &(&b * cos) + &(&a * sin);
+    }
+}
+
+fn feed_forward(mlp: &Mlp, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
+    let input = Vector::new(&normalised(mlp.norm.as_ref(), x)?);
+    let up = mlp.up.apply(&input);
+    let hidden: Vec<Interval> = match &mlp.gate {
+        None => up.iter().map(|x| activate(mlp.activation, x)).collect(),
+        Some(gate) => {
+            gate.apply(&input).iter().zip(&up).map(|(g, u)| &activate(mlp.activation, g) * u).collect()
+        }
+    };
+    Ok(mlp.down.apply(&Vector::new(&hidden)))
+}
+
+fn activate(activation: Activation, x: &Interval) -> Interval {
+    match activation {
+        Activation::Relu => {
+            let positive = |end: &IBig| end.clone().max(IBig::ZERO);
+            Interval::from_ends(positive(x.lo()), positive(x.hi()))
+        }
+        Activation::GeluTanh => {
+            let (scale, cubic) = &*GELU;
+            let inner = x + &(&(cubic * x) * &x.square());
+            x * &sigmoid(&(scale * &inner))
+        }
+        Activation::GeluErf => {
+            let argument = x.divide(&SQRT_2, "√2").expect("√2 is not zero");
+            let double = x * &(&Interval::from_int(1) + &erf(&argument));
+            double.divide(&Interval::from_int(2), "2").expect("2 is not zero")
+        }
+        Activation::Silu => x * &sigmoid(x),
+    }
+}
+
+fn normalised(norm: Option<&Norm>, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
+    let Some(norm) = norm else { return Ok(x.to_vec()) };
+    let what = "a norm";
+    let d = Interval::from_int(x.len());
+    let mean = match norm.centring {
+        Centring::Mean => x.iter().cloned().sum::<Interval>().divide(&d, what)?,
+        Centring::None => Interval::from_int(0),
+    };
+    let centred: Vec<Interval> = x.iter().map(|x| x - &mean).collect();
+    let mean_square = centred.iter().map(Interval::square).sum::<Interval>().divide(&d, what)?;
+    let root = (&mean_square + &norm.epsilon).sqrt();
+    let mut y = Vec::with_capacity(x.len());
+    for (x, gain) in centred.iter().zip(norm.gain.intervals()) {
+        y.push(x.divide(&root, what)? * gain);
+    }
+    Ok(match norm.shift {
+        Some(shift) => sum(&y, &shift.intervals()),
+        None => y,
+    })
+}
+
+fn row(matrix: &Tensor, i: usize) -> Vec<Interval> {
+    let width = matrix.shape[1];
+    matrix.values[i * width..][..width].iter().map(|value| value.interval()).collect()
+}
+
+fn sum(x: &[Interval], y: &[Interval]) -> Vec<Interval> {
+    x.iter().zip(y).map(|(x, y)| x + y).collect()
+}
+
+fn dot(x: &[Interval], y: &[Interval]) -> Interval {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}

@@ -1,0 +1,118 @@
+//! Affine maps with exact weights, applied to intervals.
+//!
+//! Weights and midpoints are split into digits of 56 bits, so that a dot product of integers of any size becomes a few
+//! dot products of machine integers, exactly: `|digit · digit| < 2^112`, and a chunk of 2^14 of them stays below 2^127.
+
+use dashu_base::Sign;
+use dashu_int::IBig;
+
+use crate::interval::{FRACTION_BITS, Interval};
+use crate::tensor::{DIGIT_BITS as DIGIT, Tensor};
+
+/// Terms of a dot product that an i128 surely holds.
+const CHUNK: usize = 1 << 14;
+
+/// `y = W x + b`.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    columns: usize,
+    /// Weights are multiples of `2^unit`.
+    unit: i16,
+    /// `digits[k]`, row-major `[rows, columns]`: in units of `2^unit` a weight is `Σ_k digits[k] 2^(56 k)`.
+    digits: Vec<Vec<i64>>,
+    /// `Σ |w|` of each row, in units of `2^unit`.
+    norms: Vec<IBig>,
+    bias: Option<Vec<Interval>>,
+}
+
+/// A vector of intervals as midpoints in digits and one radius for all, in units of 2^-256.
+#[derive(Debug)]
+pub(crate) struct Vector {
+    /// `digits[k][i]`: midpoint `i` is `Σ_k digits[k][i] 2^(56 k)`.
+    digits: Vec<Vec<i64>>,
+    radius: IBig,
+}
+
+impl Vector {
+    pub fn new(x: &[Interval]) -> Vector {
+        let mut radius = IBig::ZERO;
+        let mut middles = Vec::with_capacity(x.len());
+        for x in x {
+            let middle: IBig = (x.lo() + x.hi()) >> 1;
+            radius = radius.max(x.hi() - &middle).max(&middle - x.lo());
+            let (sign, magnitude) = middle.into_parts();
+            middles.push((sign, magnitude.to_le_bytes()));
+        }
+        // A digit is seven bytes.
+        let n_digits = middles.iter().map(|(_, bytes)| bytes.len().div_ceil(7)).max().unwrap_or(0);
+        let mut digits = vec![vec![0; x.len()]; n_digits];
+        for (i, (sign, bytes)) in middles.iter().enumerate() {
+            for (digits, bytes) in digits.iter_mut().zip(bytes.chunks(7)) {
+                let digit = bytes.iter().rev().fold(0_i64, |digit, byte| digit << 8 | i64::from(*byte));
+                digits[i] = if *sign == Sign::Negative { -digit } else { digit };
+            }
+        }
+        Vector { digits, radius }
+    }
+}
+
+impl Linear {
+    /// The map whose weight from input `c` to output `r` is element `at(r, c)` of the tensor.
+    pub fn new(
+        weight: &Tensor,
+        [rows, columns]: [usize; 2],
+        at: impl Fn(usize, usize) -> usize,
+        bias: Option<&Tensor>,
+    ) -> Linear {
+        let unit = weight.unit();
+        let mut digits = vec![vec![0; rows * columns]; weight.n_digits()];
+        for r in 0..rows {
+            for c in 0..columns {
+                let (k, low, high) = weight.values[at(r, c)].digits(unit);
+                digits[k][r * columns + c] = low;
+                digits[k + 1][r * columns + c] = high;
+            }
+        }
+        // The highest digits are often zero throughout.
+        while digits.last().is_some_and(|digits| digits.iter().all(|d| *d == 0)) {
+            digits.pop();
+        }
+        // The digits of a weight share its sign, so their magnitudes are the digits of its magnitude.
+        let magnitude = |row: &[i64]| IBig::from(row.iter().map(|d| i128::from(d.abs())).sum::<i128>());
+        let norm = |r: usize| {
+            let of_digit =
+                |(k, digits): (usize, &Vec<i64>)| magnitude(&digits[r * columns..][..columns]) << (DIGIT * k);
+            digits.iter().enumerate().map(of_digit).sum()
+        };
+        let norms = (0..rows).map(norm).collect();
+        Linear { columns, unit, digits, norms, bias: bias.map(Tensor::intervals) }
+    }
+
+    /// Encloses `W x + b`.
+    pub fn apply(&self, x: &Vector) -> Vec<Interval> {
+        let exponent = i32::from(self.unit) - i32::try_from(FRACTION_BITS).expect("256 fits");
+        let output = |(r, norm): (usize, &IBig)| {
+            let mut middle = IBig::ZERO;
+            for (k, weights) in self.digits.iter().enumerate() {
+                let row = &weights[r * self.columns..][..self.columns];
+                for (l, digits) in x.digits.iter().enumerate() {
+                    middle += dot(row, digits) << (DIGIT * (k + l));
+                }
+            }
+            let radius = norm * &x.radius;
+            let lower = Interval::scaled(&(&middle - &radius), exponent);
+            let upper = Interval::scaled(&(middle + radius), exponent);
+            let y = Interval::from_ends(lower.lo().clone(), upper.hi().clone());
+            self.bias.as_ref().map_or_else(|| y.clone(), |bias| &y + &bias[r])
+        };
+        self.norms.iter().enumerate().map(output).collect()
+    }
+}
+
+/// `Σ x_i y_i` of digits, exactly.
+fn dot(x: &[i64], y: &[i64]) -> IBig {
+    let chunk = |(x, y): (&[i64], &[i64])| {
+        x.iter().zip(y).map(|(x, y)| i128::from(*x) * i128::from(*y)).sum::<i128>()
+    };
+    x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(chunk).map(IBig::from).sum()
+}
