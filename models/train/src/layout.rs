@@ -71,7 +71,8 @@ pub fn config(shape: &Shape, vocabulary: usize) -> Value {
             "attention_dir": "causal",
             "attn_scale": ((shape.width / shape.heads) as f64).sqrt(),
             "d_mlp": null,
-            "tie_word_embeddings": shape.head == Head::Tied,
+            // The unembedding is stored even where it equals the embedding.
+            "tie_word_embeddings": false,
             "torch_dtype": "float32",
         }),
     }
