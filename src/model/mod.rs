@@ -6,18 +6,22 @@
 
 mod config;
 mod error;
+pub mod eval;
 mod family;
 mod folder;
 mod header;
 mod layer;
+mod prefix;
 mod tensors;
 mod vocab;
 
 use ndarray::{Array1, Array2};
 
 pub use error::LoadError;
+pub use eval::{Cache, Evaluator};
 pub use folder::ModelFolder;
 pub use layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions, Scale};
+pub use prefix::PrefixError;
 pub use vocab::{EncodeError, Lookup, Vocab};
 
 /// Index of a token in the vocabulary.

@@ -1,0 +1,190 @@
+//! One run of the network over a batch of equally long token sequences after a shared prefix.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2, s};
+
+use super::attention::{Columns, attend};
+use super::cache::{Cache, KeyValues};
+use super::kernels::{self, Centre};
+use crate::model::layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions};
+use crate::model::{Model, TokenId};
+
+/// A batch: `columns.batch` sequences of `columns.len` tokens that follow the first `keep` positions of `cache`.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    pub cache: &'a Cache,
+    pub keep: usize,
+    /// Position-major: all first tokens, then all second tokens.
+    pub tokens: &'a [TokenId],
+    pub columns: Columns,
+}
+
+/// Final residual after the last token of every sequence, normalised: `[d, batch]`.
+pub fn last_hidden(model: &Model, batch: Batch) -> Array2<f32> {
+    let last_attention = model.body.layers.iter().rposition(|layer| matches!(layer, Layer::Attention(_)));
+    let mut x = embed(model, batch);
+    if last_attention.is_none() {
+        x = last_columns(&x, batch.columns);
+    }
+    let mut n_attention = 0;
+    for (i, layer) in model.body.layers.iter().enumerate() {
+        match layer {
+            Layer::Attention(layer) => {
+                let z = norm(layer.norm.as_ref(), &x);
+                let own = keys_and_values(model, layer, &z, batch);
+                // Nothing after the last attention reads any position but the last.
+                let z = if Some(i) == last_attention {
+                    x = last_columns(&x, batch.columns);
+                    last_columns(&z, batch.columns)
+                } else {
+                    z
+                };
+                attention(model, layer, n_attention, &z, &own, batch, &mut x);
+                n_attention += 1;
+            }
+            Layer::Mlp(layer) => mlp(layer, &mut x),
+        }
+    }
+    norm(model.head.norm.as_ref(), &x)
+}
+
+/// Keys and values of every attention layer for the batch, in the order of the layers.
+pub fn all_keys_and_values(model: &Model, batch: Batch) -> Vec<KeyValues> {
+    let mut x = embed(model, batch);
+    let mut all = Vec::new();
+    for layer in &model.body.layers {
+        match layer {
+            Layer::Attention(layer) => {
+                let z = norm(layer.norm.as_ref(), &x);
+                let own = keys_and_values(model, layer, &z, batch);
+                attention(model, layer, all.len(), &z, &own, batch, &mut x);
+                all.push(own);
+            }
+            Layer::Mlp(layer) => mlp(layer, &mut x),
+        }
+    }
+    all
+}
+
+/// Logits `[batch, vocabulary]` from normalised residuals `[d, batch]`, added into `out`'s place.
+pub fn logits(model: &Model, z: &Array2<f32>, mut out: ndarray::ArrayViewMut2<f32>) {
+    match &model.head.bias {
+        Some(bias) => out.assign(bias),
+        None => out.fill(0.0),
+    }
+    general_mat_mul(1.0, &z.t(), &model.head.unembed.t(), 1.0, &mut out);
+}
+
+fn embed(model: &Model, batch: Batch) -> Array2<f32> {
+    let body = &model.body;
+    let per_position = batch.columns.batch;
+    Array2::from_shape_fn((model.head.width(), batch.tokens.len()), |(feature, column)| {
+        let token = body.embed[[batch.tokens[column] as usize, feature]];
+        match &body.positions {
+            Positions::Learned(table) => token + table[[batch.keep + column / per_position, feature]],
+            Positions::Rotary { .. } | Positions::None => token,
+        }
+    })
+}
+
+/// Queries for all columns of `z`, which are the last ones of the batch; adds the layer's output to `x`.
+fn attention(
+    model: &Model,
+    layer: &Attention,
+    nth: usize,
+    z: &Array2<f32>,
+    own: &KeyValues,
+    batch: Batch,
+    x: &mut Array2<f32>,
+) {
+    let mut query = apply(&layer.query, z);
+    let first = batch.keep + batch.columns.len - z.ncols() / batch.columns.batch;
+    rotate(&model.body.positions, layer.head_dim, first, batch.columns.batch, &mut query);
+    let mixed = attend(layer, &query, own, batch.cache.layer(nth, batch.keep), batch.columns);
+    apply_onto(&layer.output, &mixed, x);
+}
+
+fn keys_and_values(model: &Model, layer: &Attention, z: &Array2<f32>, batch: Batch) -> KeyValues {
+    let mut keys = apply(&layer.key, z);
+    rotate(&model.body.positions, layer.head_dim, batch.keep, batch.columns.batch, &mut keys);
+    KeyValues { keys, values: apply(&layer.value, z) }
+}
+
+/// Rotary embedding of `x` `[heads · head_dim, positions · batch]`, whose first position is `first`.
+fn rotate(positions: &Positions, head_dim: usize, first: usize, batch: usize, x: &mut Array2<f32>) {
+    let &Positions::Rotary { theta, dim } = positions else { return };
+    let columns = x.ncols();
+    let flat = x.as_slice_mut().expect("activations are contiguous");
+    for i in 0..dim / 2 {
+        let frequency = theta.powf(-2.0 * i as f64 / dim as f64);
+        for (p, at) in (0..columns).step_by(batch).enumerate() {
+            let (sin, cos) = ((first + p) as f64 * frequency).sin_cos();
+            for head in flat.chunks_exact_mut(head_dim * columns) {
+                let (low, high) = head.split_at_mut((i + dim / 2) * columns);
+                let a = &mut low[i * columns + at..i * columns + at + batch];
+                kernels::rotate(a, &mut high[at..at + batch], cos as f32, sin as f32);
+            }
+        }
+    }
+}
+
+fn mlp(layer: &Mlp, x: &mut Array2<f32>) {
+    let z = norm(layer.norm.as_ref(), x);
+    match &layer.kind {
+        MlpKind::Plain { up, down } => {
+            let mut hidden = apply(up, &z);
+            activate(layer.activation, &mut hidden);
+            apply_onto(down, &hidden, x);
+        }
+        MlpKind::Gated { gate, up, down } => {
+            let mut hidden = apply(gate, &z);
+            activate(layer.activation, &mut hidden);
+            let up = apply(up, &z);
+            kernels::multiply(flat_mut(&mut hidden), up.as_slice().expect("activations are contiguous"));
+            apply_onto(down, &hidden, x);
+        }
+    }
+}
+
+fn activate(activation: Activation, x: &mut Array2<f32>) {
+    kernels::activate(activation, flat_mut(x));
+}
+
+fn flat_mut(x: &mut Array2<f32>) -> &mut [f32] {
+    x.as_slice_mut().expect("activations are contiguous")
+}
+
+fn norm(norm: Option<&Norm>, x: &Array2<f32>) -> Array2<f32> {
+    let slice = |a: &'_ ndarray::Array1<f32>| a.to_vec();
+    let (centre, gain, bias, eps) = match norm {
+        None => return x.clone(),
+        Some(Norm::Layer { gain, bias, eps }) => (Centre::Mean, slice(gain), bias.as_ref().map(slice), *eps),
+        Some(Norm::Rms { gain, eps }) => (Centre::Zero, slice(gain), None, *eps),
+    };
+    let mut out = Array2::zeros(x.raw_dim());
+    let flat = x.as_slice().expect("activations are contiguous");
+    kernels::normalise(centre, flat, &gain, bias.as_deref(), eps as f32, flat_mut(&mut out));
+    out
+}
+
+/// `W x + b` for every column, `[out, columns]`.
+fn apply(linear: &Linear, x: &Array2<f32>) -> Array2<f32> {
+    let shape = (linear.weight.ncols(), x.ncols());
+    let mut y = Array2::zeros(shape);
+    apply_onto(linear, x, &mut y);
+    y
+}
+
+/// `y += W x + b`.
+fn apply_onto(linear: &Linear, x: &Array2<f32>, y: &mut Array2<f32>) {
+    if let Some(bias) = &linear.bias {
+        *y += &bias.view().insert_axis(ndarray::Axis(1));
+    }
+    general_mat_mul(1.0, &linear.weight.t(), x, 1.0, y);
+}
+
+/// The columns of the last position.
+fn last_columns(x: &Array2<f32>, columns: Columns) -> Array2<f32> {
+    let view: ArrayView2<f32> = x.slice(s![.., x.ncols() - columns.batch..]);
+    view.as_standard_layout().into_owned()
+}
