@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod model;
 pub mod num;
+pub mod prove;
 pub mod search;
 pub mod spec;
 pub mod verdict;

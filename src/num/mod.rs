@@ -6,7 +6,10 @@
 
 pub mod decimal;
 mod elementary;
+pub mod gamma;
 mod interval;
+mod logarithm;
 
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
+pub use logarithm::LnUpper;

@@ -1,0 +1,4 @@
+//! Provers: one folder or file each. A prover turns a model and a statement into a bound that holds for every prefix, with
+//! the data of a certificate; it never trusts a float.
+
+pub mod head;
