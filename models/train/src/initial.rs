@@ -6,8 +6,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::shape::{Head, Shape};
-use crate::transformer::{Block, Linear, Mlp, Norm, Transformer};
+use crate::shape::{Family, Head, Shape};
+use crate::transformer::{Block, Linear, Mlp, Norm, Positions, Transformer};
 
 impl Transformer {
     /// Fresh weights: entries of a `[n, m]` matrix are uniform with standard deviation `1/√n`, gains are one, biases zero.
@@ -22,7 +22,12 @@ impl Transformer {
         };
         let spread = 1.0 / (width as f64).sqrt();
         let embedding = make.matrix(vocabulary, width, spread)?;
-        let positions = make.matrix(context, width, spread)?;
+        let positions = match family {
+            Family::Llama => Positions::Rotary,
+            Family::Gpt2 | Family::AttentionOnly | Family::BareAttention => {
+                Positions::Learned(make.matrix(context, width, spread)?)
+            }
+        };
         let blocks = (0..layers)
             .map(|_| {
                 Ok(Block {
@@ -34,6 +39,10 @@ impl Transformer {
                     mlp: if family.has_mlp() {
                         Some(Mlp {
                             norm: make.norm()?,
+                            gate: match family {
+                                Family::Llama => Some(make.linear(width, neurons, 1.0)?),
+                                Family::Gpt2 | Family::AttentionOnly | Family::BareAttention => None,
+                            },
                             up: make.linear(width, neurons, 1.0)?,
                             down: make.output(neurons)?,
                         })
@@ -90,10 +99,13 @@ impl Maker {
     }
 
     fn norm(&mut self) -> Result<Norm> {
-        if !self.shape.family.has_norms() {
-            return Ok(Norm::None);
-        }
         let width = self.shape.width;
-        Ok(Norm::Layer { gain: self.vector(width, 1.0)?, bias: self.vector(width, 0.0)? })
+        Ok(match self.shape.family {
+            Family::Gpt2 | Family::AttentionOnly => {
+                Norm::Layer { gain: self.vector(width, 1.0)?, bias: self.vector(width, 0.0)? }
+            }
+            Family::Llama => Norm::Rms { gain: self.vector(width, 1.0)? },
+            Family::BareAttention => Norm::None,
+        })
     }
 }

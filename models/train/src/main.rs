@@ -43,7 +43,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let shipped = Recipe::named(&args.name)?;
-    let recipe = args.changes.apply(shipped.clone());
+    let recipe = args.changes.apply(shipped.clone())?;
     ensure!(
         recipe == shipped || args.out.is_some(),
         "the flags change the recipe `{}`: pass --out DIR, so that the shipped model stays as it is",

@@ -5,14 +5,14 @@
 //! values, output and head, `d` what the residual stream of `u` says by itself. The denominator is positive, so an argmax
 //! needs only sums of table rows (cf. Gross et al. 2024, "Compact proofs of model performance").
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::shape::{Family, Shape};
 use crate::task::Batch;
-use crate::transformer::Transformer;
+use crate::transformer::{Positions, Transformer};
 
 /// Positions read.
 pub const COUNT: usize = 4;
@@ -98,9 +98,11 @@ struct Tables {
 impl Tables {
     fn new(model: &Transformer, vocabulary: usize) -> Result<Self> {
         let Shape { family, layers, heads, context, width, .. } = model.shape;
-        let (Some(head), [block]) = (&model.head, model.blocks.as_slice()) else {
-            anyhow::bail!(
-                "every input can be evaluated only for one layer with an untied head, not {layers} layers"
+        let (Some(head), [block], Positions::Learned(positions)) =
+            (&model.head, model.blocks.as_slice(), &model.positions)
+        else {
+            bail!(
+                "every input can be evaluated only for one layer with a head of its own, not {layers} layers"
             );
         };
         ensure!(
@@ -111,7 +113,7 @@ impl Tables {
         let head = double(head)?;
         let embedding = double(&model.embedding)?;
         let streams = (0..COUNT)
-            .map(|j| Ok(embedding.broadcast_add(&double(&model.positions)?.narrow(0, j, 1)?)?))
+            .map(|j| Ok(embedding.broadcast_add(&double(positions)?.narrow(0, j, 1)?)?))
             .collect::<Result<Vec<_>>>()?;
         let query = (streams[COUNT - 1].matmul(&double(&block.query.weight)?)? / (width as f64).sqrt())?;
         let key = double(&block.key.weight)?;

@@ -1,6 +1,6 @@
 //! What is trained: the named recipes of the shipped models, and the flags that vary them.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
 use crate::shape::{Family, Gradient, Head, Shape};
@@ -31,7 +31,7 @@ pub struct Recipe {
     pub training: Training,
 }
 
-const NAMES: [&str; 3] = ["moby-l1", "moby-l2", "max-of-4"];
+const NAMES: [&str; 4] = ["moby-l1", "moby-l2", "moby-llama", "max-of-4"];
 
 impl Recipe {
     /// The recipe of a shipped model; an unknown name lists the known ones.
@@ -59,6 +59,12 @@ impl Recipe {
                 summary: "A two-layer character model of Moby-Dick in GPT-2's form, the deeper sibling of `moby-l1`.",
                 data: Data::Text,
                 shape: Shape { layers: 2, heads: 2, ..text },
+                training: on_text,
+            }),
+            "moby-llama" => Ok(Self {
+                summary: "A one-layer character model of Moby-Dick in LLaMA's form, of the size of `moby-l1`.",
+                data: Data::Text,
+                shape: Shape { family: Family::Llama, neurons: 40, ..text },
                 training: on_text,
             }),
             "max-of-4" => Ok(Self {
@@ -126,14 +132,17 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The recipe with these flags on top.
-    pub fn apply(&self, recipe: Recipe) -> Recipe {
+    /// The recipe with these flags on top; a flag that its family cannot follow is an error.
+    pub fn apply(&self, recipe: Recipe) -> Result<Recipe> {
         let Recipe { summary, data, shape, training } = recipe;
-        let family = match shape.family {
-            Family::Gpt2 if self.attention_only => Family::AttentionOnly,
-            family => family,
+        let family = match (shape.family, self.attention_only) {
+            (family, false) | (family @ (Family::AttentionOnly | Family::BareAttention), true) => family,
+            (Family::Gpt2, true) => Family::AttentionOnly,
+            (Family::Llama, true) => {
+                bail!("--attention-only goes with moby-l1 and moby-l2: LLaMA's form has MLPs")
+            }
         };
-        Recipe {
+        Ok(Recipe {
             summary,
             data,
             shape: Shape {
@@ -153,7 +162,7 @@ impl Changes {
                 decay: self.decay.unwrap_or(training.decay),
                 seed: self.seed.unwrap_or(training.seed),
             },
-        }
+        })
     }
 }
 
@@ -171,7 +180,7 @@ mod tests {
 
     fn changed(flags: &[&str]) -> Recipe {
         let flags = Flags::parse_from([&["train"], flags].concat());
-        flags.changes.apply(Recipe::named("moby-l1").unwrap())
+        flags.changes.apply(Recipe::named("moby-l1").unwrap()).unwrap()
     }
 
     #[test]
@@ -180,7 +189,7 @@ mod tests {
             Recipe::named(name).unwrap().shape.check().unwrap();
         }
         let error = Recipe::named("moby").unwrap_err().to_string();
-        assert!(error.contains("moby-l1, moby-l2, max-of-4"), "{error}");
+        assert!(error.contains("moby-l1, moby-l2, moby-llama, max-of-4"), "{error}");
     }
 
     #[test]

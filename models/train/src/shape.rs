@@ -9,6 +9,8 @@ pub enum Family {
     Gpt2,
     /// The same without MLPs.
     AttentionOnly,
+    /// RMSNorms, rotary positions, attention and SwiGLU MLP without biases (Touvron et al. 2023).
+    Llama,
     /// Embedding, positions, attention and head alone: no norms, no MLPs, no biases (Elhage et al. 2021).
     BareAttention,
 }
@@ -61,6 +63,10 @@ impl Shape {
             heads > 0 && width > 0 && width % heads == 0,
             "{heads} heads do not divide the width {width}: choose --heads among its divisors"
         );
+        ensure!(
+            family != Family::Llama || width / heads % 2 == 0,
+            "heads of odd width cannot turn in pairs: choose fewer --heads or a larger --width"
+        );
         ensure!(layers > 0 && context > 0, "a model needs at least one layer and a context of one token");
         ensure!(
             !family.has_mlp() || neurons > 0,
@@ -71,21 +77,19 @@ impl Shape {
 }
 
 impl Family {
-    /// Whether attention, MLP and head read through LayerNorms.
-    pub fn has_norms(self) -> bool {
-        match self {
-            Self::Gpt2 | Self::AttentionOnly => true,
-            Self::BareAttention => false,
-        }
-    }
-
     /// Whether linear maps add a bias.
     pub fn has_biases(self) -> bool {
-        self.has_norms()
+        match self {
+            Self::Gpt2 | Self::AttentionOnly => true,
+            Self::Llama | Self::BareAttention => false,
+        }
     }
 
     /// Whether blocks have an MLP.
     pub fn has_mlp(self) -> bool {
-        self == Self::Gpt2
+        match self {
+            Self::Gpt2 | Self::Llama => true,
+            Self::AttentionOnly | Self::BareAttention => false,
+        }
     }
 }

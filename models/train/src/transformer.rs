@@ -11,6 +11,9 @@ use crate::shape::{Gradient, Shape};
 /// ε of every norm.
 pub const NORM_EPS: f64 = 1e-5;
 
+/// θ of the rotary positions.
+pub const ROTARY_BASE: f64 = 10_000.0;
+
 /// `y = x W + b`.
 #[derive(Debug)]
 pub struct Linear {
@@ -30,8 +33,22 @@ pub enum Norm {
         /// β `[width]`.
         bias: Var,
     },
+    /// `γ ⊙ x / sqrt(mean x² + ε)`.
+    Rms {
+        /// γ `[width]`.
+        gain: Var,
+    },
     /// Nothing.
     None,
+}
+
+/// How positions enter the network.
+#[derive(Debug)]
+pub enum Positions {
+    /// A table added to the embedding, `[context, width]`.
+    Learned(Var),
+    /// Queries and keys are rotated in their heads (Su et al. 2021), see [`rotated`].
+    Rotary,
 }
 
 /// One block.
@@ -51,11 +68,13 @@ pub struct Block {
     pub mlp: Option<Mlp>,
 }
 
-/// `down(gelu(up(norm(x))))` with the tanh GELU.
+/// `down(gelu(up(norm(x))))` with the tanh GELU, or `down(silu(gate(norm(x))) ⊙ up(norm(x)))` with a gate.
 #[derive(Debug)]
 pub struct Mlp {
     /// Norm that the MLP reads.
     pub norm: Norm,
+    /// `[width, neurons]`; `None` where the family has no gates.
+    pub gate: Option<Linear>,
     /// `[width, neurons]`.
     pub up: Linear,
     /// `[neurons, width]`.
@@ -69,8 +88,8 @@ pub struct Transformer {
     pub shape: Shape,
     /// `[vocabulary, width]`.
     pub embedding: Var,
-    /// `[context, width]`.
-    pub positions: Var,
+    /// Learned or rotary.
+    pub positions: Positions,
     /// Blocks in order.
     pub blocks: Vec<Block>,
     /// Norm that the head reads.
@@ -92,14 +111,14 @@ impl Transformer {
     /// Next-token logits after every prefix, `[batch · length, vocabulary]`, for ids `[batch, length]`.
     pub fn logits(&self, ids: &Tensor) -> Result<Tensor> {
         let (batch, length) = ids.dims2()?;
-        let token = self.embedding.index_select(&ids.flatten_all()?, 0)?;
-        let position = self.positions.narrow(0, 0, length)?.repeat((batch, 1))?;
-        let mut x = (token + position)?;
+        let mut x = self.embedding.index_select(&ids.flatten_all()?, 0)?;
+        if let Positions::Learned(table) = &self.positions {
+            x = (x + table.narrow(0, 0, length)?.repeat((batch, 1))?)?;
+        }
         for block in &self.blocks {
             x = (&x + self.attention(block, &x, batch, length)?)?;
             if let Some(mlp) = &block.mlp {
-                let hidden = mlp.up.apply(&mlp.norm.apply(&x)?)?.gelu()?;
-                x = (&x + mlp.down.apply(&hidden)?)?;
+                x = (&x + mlp.apply(&x)?)?;
             }
         }
         let z = self.final_norm.apply(&x)?;
@@ -121,8 +140,12 @@ impl Transformer {
         let split = |flat: Tensor| -> Result<Tensor> {
             Ok(flat.reshape((batch, length, heads, head_width))?.transpose(1, 2)?.contiguous()?)
         };
-        let q = split(block.query.apply(&own)?)?;
-        let k = split(block.key.apply(&earlier)?)?;
+        let turn = |x: Tensor| match self.positions {
+            Positions::Learned(_) => Ok(x),
+            Positions::Rotary => rotated(&x),
+        };
+        let q = turn(split(block.query.apply(&own)?)?)?;
+        let k = turn(split(block.key.apply(&earlier)?)?)?;
         let v = split(block.value.apply(&earlier)?)?;
         let scores = (q.matmul(&k.t()?)? / (head_width as f64).sqrt())?;
         let weights = softmax(&scores.broadcast_add(&causal_mask(length)?)?)?;
@@ -141,6 +164,18 @@ impl Linear {
     }
 }
 
+impl Mlp {
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.norm.apply(x)?;
+        let up = self.up.apply(&x)?;
+        let hidden = match &self.gate {
+            None => up.gelu()?,
+            Some(gate) => (gate.apply(&x)?.silu()? * up)?,
+        };
+        self.down.apply(&hidden)
+    }
+}
+
 impl Norm {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         match self {
@@ -149,9 +184,30 @@ impl Norm {
                 let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + NORM_EPS)?.sqrt()?;
                 Ok(centred.broadcast_div(&deviation)?.broadcast_mul(gain)?.broadcast_add(bias)?)
             }
+            Self::Rms { gain } => {
+                let size = (x.sqr()?.mean_keepdim(D::Minus1)? + NORM_EPS)?.sqrt()?;
+                Ok(x.broadcast_div(&size)?.broadcast_mul(gain)?)
+            }
             Self::None => Ok(x.clone()),
         }
     }
+}
+
+/// Rotary positions on `[batch, heads, length, head width]`: coordinates `i` and `i + half` of position `n` turn by the
+/// angle `n · θ^(−i/half)`.
+fn rotated(x: &Tensor) -> Result<Tensor> {
+    let (_, _, length, width) = x.dims4()?;
+    let half = width / 2;
+    let table = |of: fn(f64) -> f64| {
+        let angle = |i: usize| (i / half) as f64 * ROTARY_BASE.powf(-((i % half) as f64) / half as f64);
+        let entries = (0..length * half).map(|i| of(angle(i)) as f32).collect::<Vec<_>>();
+        Tensor::from_vec(entries, (length, half), &Device::Cpu)
+    };
+    let (cos, sin) = (table(f64::cos)?, table(f64::sin)?);
+    let (a, b) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
+    let first = (a.broadcast_mul(&cos)? - b.broadcast_mul(&sin)?)?;
+    let second = (b.broadcast_mul(&cos)? + a.broadcast_mul(&sin)?)?;
+    Ok(Tensor::cat(&[first, second], 3)?)
 }
 
 /// Softmax over the last dimension; the shift by the maximum is a constant to the gradient.
@@ -174,7 +230,7 @@ mod tests {
     use crate::shape::{Family, Head};
     use crate::task::{self, Batch};
 
-    const FAMILIES: [Family; 3] = [Family::Gpt2, Family::AttentionOnly, Family::BareAttention];
+    const FAMILIES: [Family; 4] = [Family::Gpt2, Family::AttentionOnly, Family::Llama, Family::BareAttention];
 
     fn small(family: Family, gradient: Gradient) -> Transformer {
         let head = Head::Untied;
