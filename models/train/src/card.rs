@@ -89,7 +89,9 @@ fn describe(model: &Transformer) -> Vec<String> {
     let Shape { family, head, gradient, context, layers, width, heads, neurons } = model.shape;
     let layout = match family {
         Family::Gpt2 => "GPT-2 layout (`GPT2LMHeadModel`): LayerNorms, learned positions, tanh GELU, biases",
-        Family::AttentionOnly => "TransformerLens layout (`HookedTransformer`): LayerNorms, attention only",
+        Family::AttentionOnly => {
+            "GPT-2 layout (`GPT2LMHeadModel`): LayerNorms, learned positions, biases; the MLPs are zero"
+        }
         Family::Llama => "LLaMA layout (`LlamaForCausalLM`): RMSNorms, rotary positions, SwiGLU, no biases",
         Family::BareAttention => {
             "TransformerLens layout (`HookedTransformer`): attention only, no norms, all biases zero"

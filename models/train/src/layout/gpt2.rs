@@ -1,10 +1,13 @@
 //! The form of `GPT2LMHeadModel`: linear maps are stored `[in, out]`, those of query, key and value side by side.
+//!
+//! The form knows no block without an MLP. Where the model has none, one of a single neuron with zero weights is written:
+//! it adds exactly nothing, and every reader of GPT-2 reads the model.
 
 use anyhow::Result;
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use serde_json::{Value, json};
 
-use super::{Tensors, bias};
+use super::{Tensors, bias, zeros};
 use crate::shape::{Head, Shape};
 use crate::transformer::{Linear, NORM_EPS, Norm, Positions, Transformer};
 
@@ -17,7 +20,7 @@ pub fn config(shape: &Shape, vocabulary: usize) -> Value {
         "n_layer": shape.layers,
         "n_embd": shape.width,
         "n_head": shape.heads,
-        "n_inner": shape.neurons,
+        "n_inner": if shape.family.has_mlp() { shape.neurons } else { 1 },
         "n_positions": shape.context,
         "n_ctx": shape.context,
         "vocab_size": vocabulary,
@@ -54,6 +57,14 @@ pub fn tensors(model: &Transformer) -> Result<Tensors> {
             norms.push((at("ln_2"), &mlp.norm));
             linears.push((at("mlp.c_fc"), &mlp.up));
             linears.push((at("mlp.c_proj"), &mlp.down));
+        } else {
+            let width = model.shape.width;
+            put(at("ln_2.weight"), &Tensor::ones(width, DType::F32, &Device::Cpu)?);
+            put(at("ln_2.bias"), &zeros(width)?);
+            put(at("mlp.c_fc.weight"), &zeros((width, 1))?);
+            put(at("mlp.c_fc.bias"), &zeros(1)?);
+            put(at("mlp.c_proj.weight"), &zeros((1, width))?);
+            put(at("mlp.c_proj.bias"), &zeros(width)?);
         }
     }
     norms.push(("transformer.ln_f".into(), &model.final_norm));
@@ -80,7 +91,7 @@ mod tests {
 
     #[test]
     fn gpt2_names_and_shapes() {
-        let expected = [
+        let mut expected = [
             "lm_head.weight [5, 4]",
             "transformer.h.0.attn.c_attn.bias [12]",
             "transformer.h.0.attn.c_attn.weight [4, 12]",
@@ -101,5 +112,9 @@ mod tests {
         ];
         assert_eq!(listing(Family::Gpt2, Head::Untied), expected);
         assert_eq!(listing(Family::Gpt2, Head::Tied), expected[1..]);
+        expected[9] = "transformer.h.0.mlp.c_fc.bias [1]";
+        expected[10] = "transformer.h.0.mlp.c_fc.weight [4, 1]";
+        expected[12] = "transformer.h.0.mlp.c_proj.weight [1, 4]";
+        assert_eq!(listing(Family::AttentionOnly, Head::Untied), expected);
     }
 }

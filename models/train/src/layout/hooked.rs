@@ -1,11 +1,12 @@
-//! The form of TransformerLens' `HookedTransformer`, attention only: heads are stored apart, `[head, width, head width]`.
+//! The form of TransformerLens' `HookedTransformer` for bare attention: heads are stored apart, `[head, width, head
+//! width]`.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{Tensors, bias, zeros};
-use crate::shape::{Family, Shape};
-use crate::transformer::{NORM_EPS, Norm, Positions, Transformer};
+use crate::shape::Shape;
+use crate::transformer::{NORM_EPS, Positions, Transformer};
 
 /// The configuration that goes with [`tensors`].
 pub fn config(shape: &Shape, vocabulary: usize) -> Value {
@@ -18,7 +19,7 @@ pub fn config(shape: &Shape, vocabulary: usize) -> Value {
         "d_head": shape.width / shape.heads,
         "d_vocab": vocabulary,
         "n_ctx": shape.context,
-        "normalization_type": if shape.family == Family::AttentionOnly { json!("LN") } else { Value::Null },
+        "normalization_type": null,
         "eps": NORM_EPS,
         "positional_embedding_type": "standard",
         "attention_dir": "causal",
@@ -40,7 +41,6 @@ pub fn tensors(model: &Transformer) -> Result<Tensors> {
     if let Positions::Learned(table) = &model.positions {
         put("pos_embed.W_pos".into(), table.as_tensor().clone());
     }
-    let mut norms = Vec::new();
     for (l, block) in model.blocks.iter().enumerate() {
         for (letter, linear) in [("Q", &block.query), ("K", &block.key), ("V", &block.value)] {
             let apart = linear.weight.reshape((width, heads, head_width))?.transpose(0, 1)?;
@@ -50,14 +50,6 @@ pub fn tensors(model: &Transformer) -> Result<Tensors> {
         let apart = block.output.weight.reshape((heads, head_width, width))?;
         put(format!("blocks.{l}.attn.W_O"), apart);
         put(format!("blocks.{l}.attn.b_O"), bias(&block.output)?);
-        norms.push((format!("blocks.{l}.ln1"), &block.attention_norm));
-    }
-    norms.push(("ln_final".into(), &model.final_norm));
-    for (name, norm) in norms {
-        if let Norm::Layer { gain, bias } = norm {
-            put(format!("{name}.w"), gain.as_tensor().clone());
-            put(format!("{name}.b"), bias.as_tensor().clone());
-        }
     }
     let unembedding = match &model.head {
         Some(head) => head.as_tensor().clone(),
@@ -74,7 +66,7 @@ mod tests {
     use super::*;
     use crate::layout::serialized;
     use crate::layout::tests::listing;
-    use crate::shape::{Gradient, Head};
+    use crate::shape::{Family, Gradient, Head};
 
     #[test]
     fn hooked_transformer_names_and_shapes() {
@@ -93,9 +85,6 @@ mod tests {
             "unembed.b_U [5]",
         ];
         assert_eq!(listing(Family::BareAttention, Head::Untied), expected);
-        let normed = listing(Family::AttentionOnly, Head::Untied);
-        let norms = normed.iter().filter(|line| !expected.contains(&line.as_str())).collect::<Vec<_>>();
-        assert_eq!(norms, ["blocks.0.ln1.b [4]", "blocks.0.ln1.w [4]", "ln_final.b [4]", "ln_final.w [4]"]);
     }
 
     #[test]

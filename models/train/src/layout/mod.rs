@@ -40,18 +40,18 @@ pub fn write(model: &Transformer, vocabulary: &[String], folder: &Path) -> Resul
 /// The configuration that goes with the tensors of [`tensors`].
 fn config(shape: &Shape, vocabulary: usize) -> Value {
     match shape.family {
-        Family::Gpt2 => gpt2::config(shape, vocabulary),
+        Family::Gpt2 | Family::AttentionOnly => gpt2::config(shape, vocabulary),
         Family::Llama => llama::config(shape, vocabulary),
-        Family::AttentionOnly | Family::BareAttention => hooked::config(shape, vocabulary),
+        Family::BareAttention => hooked::config(shape, vocabulary),
     }
 }
 
 /// The weights under the names of the family's layout.
 pub fn tensors(model: &Transformer) -> Result<Tensors> {
     match model.shape.family {
-        Family::Gpt2 => gpt2::tensors(model),
+        Family::Gpt2 | Family::AttentionOnly => gpt2::tensors(model),
         Family::Llama => llama::tensors(model),
-        Family::AttentionOnly | Family::BareAttention => hooked::tensors(model),
+        Family::BareAttention => hooked::tensors(model),
     }
 }
 
@@ -63,8 +63,8 @@ fn bias(linear: &Linear) -> Result<Tensor> {
     }
 }
 
-fn zeros(len: usize) -> Result<Tensor> {
-    Ok(Tensor::zeros(len, DType::F32, &Device::Cpu)?)
+fn zeros(shape: impl Into<candle_core::Shape>) -> Result<Tensor> {
+    Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?)
 }
 
 /// The file's bytes: tensors sorted by name, with the metadata that `transformers` asks for.
