@@ -5,6 +5,7 @@ one prefix at a time. Float64 rounding leaves errors far below 1e-9 at these siz
 
     python -m venv /tmp/venv && /tmp/venv/bin/pip install numpy
     /tmp/venv/bin/python tests/reference/make.py MODELS_DIR tests/fixtures/reference
+    /tmp/venv/bin/python tests/reference/make.py models tests/fixtures/reference
 """
 
 import json
@@ -141,7 +142,7 @@ def prefixes(vocab, context):
 
 def main():
     models, out = map(pathlib.Path, sys.argv[1:3])
-    for folder in sorted(p for p in models.iterdir() if p.is_dir()):
+    for folder in sorted(p.parent for p in models.glob("*/config.json")):
         config = json.loads((folder / "config.json").read_text())
         if config["model_type"] not in FAMILIES:
             continue
