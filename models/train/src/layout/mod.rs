@@ -20,7 +20,7 @@ use crate::transformer::{Linear, Transformer};
 /// Tensors by name, sorted as the file has them.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// Files that [`write`] makes, in the order of their names.
+/// Files that [`write()`] makes, in the order of their names.
 pub const FILES: [&str; 3] = ["config.json", "model.safetensors", "vocab.json"];
 
 /// Writes the three files; `vocabulary` is the text of each token id.
