@@ -4,10 +4,12 @@
 //! `P(token | prefix)` above `p`? The answer is PROVED with a certificate, REFUTED with a prefix, or UNKNOWN with
 //! certified `lower <= max P <= upper`. Theorems are about the exact real function of the stored weights.
 
+pub mod certify;
 pub mod limits;
 pub mod model;
 pub mod num;
 pub mod prove;
+pub mod report;
 pub mod search;
 pub mod spec;
 pub mod verdict;

@@ -1,2 +1,7 @@
 //! The `llmprove` command.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

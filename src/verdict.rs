@@ -1,11 +1,13 @@
-//! What a run ends with: PROVED, REFUTED or UNKNOWN, always with certified bounds.
+//! What a run ends with: certified bounds on the largest probability, and PROVED, REFUTED or UNKNOWN for a threshold.
 
 use serde::Serialize;
 
+use crate::limits::StopReason;
 use crate::model::TokenId;
+use crate::spec::Threshold;
 
 /// Answer to a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// The statement holds for every prefix of the language.
@@ -26,6 +28,43 @@ impl Answer {
             Answer::Unknown => 3,
         }
     }
+
+    /// The word for it, in lower case.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Answer::Proved => "proved",
+            Answer::Refuted => "refuted",
+            Answer::Unknown => "unknown",
+        }
+    }
+}
+
+/// Whose argument a bound or a decision rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prover {
+    /// Nobody's: a probability is at most 1.
+    None,
+    /// The head theorem: final norm and head only, every prefix of every length.
+    Head,
+    /// A concrete prefix, evaluated rigorously.
+    Search,
+}
+
+impl Prover {
+    /// Those that can be asked to work.
+    pub const WORKERS: [Prover; 1] = [Prover::Head];
+
+    /// The name that reports print.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Prover::None => "none",
+            Prover::Head => "head",
+            Prover::Search => "search",
+        }
+    }
 }
 
 /// A concrete prefix with a rigorous enclosure of the target's probability after it.
@@ -37,4 +76,98 @@ pub struct Witness {
     pub lower: f64,
     /// See `lower`.
     pub upper: f64,
+}
+
+/// Certified bounds on `max P(token | prefix)` over the prefixes of a language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// The prefix that attains at least `lower`; `None` leaves `lower` at zero.
+    pub witness: Option<Witness>,
+    /// Proved for every prefix.
+    pub upper: f64,
+    /// Whose proof `upper` is.
+    pub prover: Prover,
+    /// Why the run ended before it was finished, if it did.
+    pub stopped: Option<StopReason>,
+}
+
+impl Bounds {
+    /// What holds before anything was computed.
+    #[must_use]
+    pub fn trivial() -> Bounds {
+        Bounds { witness: None, upper: 1.0, prover: Prover::None, stopped: None }
+    }
+
+    /// Certified lower bound on the maximum.
+    #[must_use]
+    pub fn lower(&self) -> f64 {
+        self.witness.as_ref().map_or(0.0, |w| w.lower)
+    }
+
+    /// Takes over a tighter upper bound; a looser one, or NaN, changes nothing.
+    pub fn tighten(&mut self, upper: f64, prover: Prover) {
+        if upper < self.upper {
+            (self.upper, self.prover) = (upper, prover);
+        }
+    }
+
+    /// The answer to "`P <= threshold` after every prefix".
+    #[must_use]
+    pub fn answer(&self, threshold: &Threshold) -> Answer {
+        match (threshold.admits(self.upper), threshold.exceeded_by(self.lower())) {
+            (true, false) => Answer::Proved,
+            (false, true) => Answer::Refuted,
+            // Both at once cannot happen with sound bounds; if it does, nothing is claimed.
+            (false, false) | (true, true) => Answer::Unknown,
+        }
+    }
+
+    /// Whose argument the answer rests on.
+    #[must_use]
+    pub fn decided_by(&self, threshold: &Threshold) -> Prover {
+        match self.answer(threshold) {
+            Answer::Refuted => Prover::Search,
+            Answer::Proved | Answer::Unknown => self.prover,
+        }
+    }
+
+    /// Whether a certified lower bound lies above a certified upper one, which sound code never produces.
+    #[must_use]
+    pub fn contradict(&self) -> bool {
+        self.lower() > self.upper
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(lower: f64, upper: f64) -> Bounds {
+        let witness = Some(Witness { prefix: vec![1], lower, upper: 1.0 });
+        Bounds { witness, upper, prover: Prover::Head, stopped: None }
+    }
+
+    #[test]
+    fn answers_follow_the_bounds() {
+        let threshold = Threshold::parse("0.5").unwrap();
+        for (lower, upper, answer) in [
+            (0.1, 0.5, Answer::Proved),
+            (0.1, 0.5_f64.next_up(), Answer::Unknown),
+            (0.5, 0.9, Answer::Unknown),
+            (0.5_f64.next_up(), 0.9, Answer::Refuted),
+            (0.1, f64::NAN, Answer::Unknown),
+            (0.6, 0.4, Answer::Unknown),
+        ] {
+            assert_eq!(bounds(lower, upper).answer(&threshold), answer, "[{lower}, {upper}]");
+        }
+    }
+
+    #[test]
+    fn only_tighter_bounds_are_taken_over() {
+        let mut bounds = Bounds::trivial();
+        for (upper, kept) in [(f64::NAN, 1.0), (1.0, 1.0), (0.4, 0.4), (0.6, 0.4), (0.3, 0.3)] {
+            bounds.tighten(upper, Prover::Head);
+            assert_eq!(bounds.upper, kept);
+        }
+    }
 }

@@ -1,0 +1,8 @@
+//! Certificates: a watcher of the provers keeps the best argument for each token, in the checker's format.
+//!
+//! The provers know nothing of files, and this room knows nothing of proofs but their shape. Formats and digests come from
+//! `llmprove-proofs`, the crate of the independent checker.
+
+mod recorder;
+
+pub use recorder::{CertifyError, Files, Recorder};

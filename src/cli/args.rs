@@ -1,0 +1,154 @@
+//! The command line as `clap` reads it: raw texts and numbers, not yet validated.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Proves or refutes "no prefix drives P(token) above p" for small language models with their real weights.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 proved, 1 refuted, 2 usage or input error, 3 unknown.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One variant per subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prove or refute that no prefix drives P(token | prefix) above a threshold
+    Check(CheckArgs),
+    /// Enclose the largest P(token | prefix) between a witness and a proved bound
+    Bound(BoundArgs),
+    /// Answer for every token of the vocabulary, at one or several thresholds
+    Audit(AuditArgs),
+    /// Show what a model folder holds and which provers apply
+    Inspect(InspectArgs),
+}
+
+/// `llmprove check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// Probability, an exact decimal strictly between 0 and 1, such as 0.2
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    pub threshold: String,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Time limit in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
+    pub time: String,
+    /// Write a certificate to FILE and its statement beside it (c.json and c.statement.json)
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmprove bound`.
+#[derive(Debug, Args)]
+pub struct BoundArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// Stop as soon as upper - lower is at most G
+    #[arg(long, value_name = "G", allow_hyphen_values = true)]
+    pub gap: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Time limit in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
+    pub time: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmprove audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Thresholds, exact decimals strictly between 0 and 1
+    #[arg(long, value_name = "P[,P...]", default_value = "0.2", allow_hyphen_values = true)]
+    pub threshold: String,
+    /// Tokens to audit, such as 0-31,71 [default: the whole vocabulary]
+    #[arg(long, value_name = "A-B,C", allow_hyphen_values = true)]
+    pub token_ids: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Time limit of the whole audit in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120", allow_hyphen_values = true)]
+    pub time: String,
+    /// Write a certificate and its statement for every decided token and threshold into DIR
+    #[arg(long, value_name = "DIR")]
+    pub certificates: Option<PathBuf>,
+    /// Print one JSON document on stdout
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print a table of comma-separated values on stdout
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// `llmprove inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// List every token with its id
+    #[arg(long)]
+    pub tokens: bool,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Hugging Face style folder with config.json and model.safetensors [default: the shipped model]
+    #[arg(long = "model", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Which token; exactly one of the three.
+#[derive(Debug, Args)]
+#[group(id = "which_token", required = true, multiple = false)]
+pub struct TokenArgs {
+    /// The token's text; has to encode to exactly one token
+    #[arg(long = "token", value_name = "TEXT", allow_hyphen_values = true)]
+    pub text: Option<String>,
+    /// The token's id
+    #[arg(long = "token-id", value_name = "N", allow_hyphen_values = true)]
+    pub id: Option<String>,
+    /// The token's bytes in hexadecimal, such as e282ac
+    #[arg(long = "token-bytes", value_name = "HEX", allow_hyphen_values = true)]
+    pub bytes: Option<String>,
+}
+
+/// What to speak of and how to run, except for the time limit, whose default differs.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Prefixes to speak of: any
+    #[arg(long, value_name = "LANGUAGE", default_value = "any")]
+    pub prefix: String,
+    /// Longest prefix in tokens [default: the model's context]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_len: Option<String>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub threads: Option<String>,
+    /// Seed of the random choices
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
+    pub seed: String,
+    /// Who may work: head
+    #[arg(long, value_name = "NAME[,NAME...]", default_value = "head")]
+    pub provers: String,
+}

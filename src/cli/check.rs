@@ -1,0 +1,43 @@
+//! `llmprove check`: PROVED, REFUTED or UNKNOWN for one token and one threshold.
+
+use llmprove::certify::Recorder;
+use llmprove::prove::Goal;
+use llmprove::report::bounds::Certificate;
+use llmprove::report::{bounds, json};
+use llmprove::spec::{Predicate, Statement};
+use llmprove::verdict::Answer;
+
+use super::args::CheckArgs;
+use super::error::CliError;
+use super::job::Job;
+use super::options;
+use super::output::{Output, write_certificate};
+
+/// Runs the command.
+pub fn run(args: &CheckArgs) -> Result<Output, CliError> {
+    let threshold = options::threshold(&args.threshold)?;
+    let file = args.certificate.as_deref().map(options::output_file).transpose()?;
+    let job = Job::new(&args.model, &args.token, &args.run, &args.time)?;
+    let recorder = Recorder::default();
+    let found = job.run(Goal::Decide(&threshold), &recorder)?;
+    let answer = found.answer(&threshold);
+    let written = match file {
+        Some(file) if answer != Answer::Unknown => {
+            let predicate = Predicate::Ceiling { token: job.token(), threshold: threshold.clone() };
+            let statement = Statement { language: job.language(), max_len: job.max_len(), predicate };
+            Some(write_certificate(file, &recorder.files(job.digest(), &statement, answer)?)?)
+        }
+        _ => None,
+    };
+    let subject = job.subject();
+    if args.json {
+        let files = written.as_ref().map(|w| (w.certificate.as_path(), w.statement.as_path()));
+        return Ok(Output::json(&json::check(&subject, &threshold, &found, files), answer.exit_code()));
+    }
+    let files = match &written {
+        Some(w) => Certificate::Written { certificate: &w.certificate, statement: &w.statement },
+        None if answer == Answer::Unknown => Certificate::Nothing,
+        None => Certificate::NotAsked,
+    };
+    Ok(Output { text: bounds::check(&subject, &threshold, &found, files), code: answer.exit_code() })
+}

@@ -1,0 +1,116 @@
+//! What `check`, `bound` and `search` share: a model, a token, limits, and a portfolio of provers let loose on them.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use llmprove::certify::Recorder;
+use llmprove::limits::Limits;
+use llmprove::model::{ModelFolder, TokenId, Vocab};
+use llmprove::num::decimal::{round_down, round_up};
+use llmprove::prove::{Event, Goal, Portfolio};
+use llmprove::report::Subject;
+use llmprove::spec::Language;
+use llmprove::verdict::{Bounds, Prover};
+
+use super::args::{ModelArgs, RunArgs, TokenArgs};
+use super::error::CliError;
+use super::progress::Progress;
+use super::{interrupt, options, token};
+
+/// Significant digits in the progress line.
+const DIGITS: usize = 3;
+
+/// One question about one token, ready to run.
+pub struct Job {
+    start: Instant,
+    folder: ModelFolder,
+    /// The folder as the user may type it.
+    name: String,
+    vocab: Vocab,
+    token: TokenId,
+    language: Language,
+    limits: Limits,
+    provers: BTreeSet<Prover>,
+}
+
+impl Job {
+    /// Validates the flags and opens the model.
+    pub fn new(model: &ModelArgs, which: &TokenArgs, run: &RunArgs, time: &str) -> Result<Job, CliError> {
+        let start = Instant::now();
+        let language = options::language(run)?;
+        let provers = options::provers(run)?;
+        let folder = options::model_folder(model.dir.as_deref())?;
+        let vocab = options::vocabulary(&folder)?;
+        let token = token::select(which, &vocab)?;
+        let limits = options::limits(run, time, folder.context())?;
+        interrupt::listen(&limits)?;
+        let name = folder.dir().display().to_string();
+        Ok(Job { start, folder, name, vocab, token, language, limits, provers })
+    }
+
+    /// Runs the provers until the goal is reached or the limits are.
+    pub fn run(&self, goal: Goal<'_>, recorder: &Recorder) -> Result<Bounds, CliError> {
+        let progress = Progress::start();
+        let observe = |event: Event<'_>| {
+            recorder.notice(event);
+            match event {
+                Event::Stage(what) => progress.say(what.to_owned()),
+                Event::Upper { upper, .. } => progress.say(format!("max P <= {}", round_up(upper, DIGITS))),
+                Event::Lower { witness, .. } => {
+                    progress.say(format!("max P >= {}", round_down(witness.lower, DIGITS)));
+                }
+            }
+        };
+        let portfolio = Portfolio::open(&self.folder, self.provers.clone())?;
+        let bounds = portfolio.decide(self.token, goal, &self.limits, &observe)?;
+        consistent(self.token, &bounds)?;
+        Ok(bounds)
+    }
+
+    /// What the report is about.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            model: &self.name,
+            vocab: &self.vocab,
+            token: self.token,
+            language: self.language,
+            max_len: self.limits.max_len,
+            seconds: self.start.elapsed().as_secs_f64(),
+        }
+    }
+
+    /// The token in question.
+    pub fn token(&self) -> TokenId {
+        self.token
+    }
+
+    /// The prefixes in question.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// The longest prefix in question.
+    pub fn max_len(&self) -> Option<usize> {
+        self.limits.max_len
+    }
+
+    /// Digest of the model folder.
+    pub fn digest(&self) -> &str {
+        self.folder.digest()
+    }
+}
+
+/// Refuses to report bounds that cannot both be true.
+pub fn consistent(token: TokenId, bounds: &Bounds) -> Result<(), CliError> {
+    if !bounds.contradict() {
+        return Ok(());
+    }
+    Err(CliError::new(
+        format!(
+            "two certified bounds for token {token} contradict each other: lower {} and upper {}; nothing is claimed",
+            bounds.lower(),
+            bounds.upper
+        ),
+        "this is a mistake in llmprove: please report it with the command line and the model",
+    ))
+}

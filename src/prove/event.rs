@@ -1,0 +1,42 @@
+//! What provers and searchers tell whoever watches: progress lines, writers of certificates.
+
+use crate::model::TokenId;
+use crate::verdict::Witness;
+
+/// Something that happened during a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// What is being done now, for people.
+    Stage(&'a str),
+    /// A better upper bound for a token, and the argument that proves it.
+    Upper {
+        /// The token.
+        token: TokenId,
+        /// Proved: `P(token | prefix) <= upper` for every prefix spoken of.
+        upper: f64,
+        /// Why.
+        argument: Argument<'a>,
+    },
+    /// A better witness for a token.
+    Lower {
+        /// The token.
+        token: TokenId,
+        /// Evaluated rigorously.
+        witness: &'a Witness,
+    },
+}
+
+/// Data that lets somebody else repeat the proof of an upper bound.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument<'a> {
+    /// The weights λ of the head theorem.
+    Head {
+        /// Sum of all numerators.
+        denominator: u64,
+        /// λ as token and numerator, tokens strictly increasing, numerators at least 1, the target absent.
+        lambda: &'a [(TokenId, u64)],
+    },
+}
+
+/// A watcher; called from several threads.
+pub type Observer<'a> = &'a (dyn Fn(Event<'_>) + Sync);

@@ -1,0 +1,144 @@
+//! The text report of `check` and `bound`.
+
+use std::path::Path;
+
+use super::bar;
+use super::style::{self, line, paint};
+use super::subject::Subject;
+use crate::limits::StopReason;
+use crate::num::decimal::{round_down, round_up};
+use crate::spec::Threshold;
+use crate::verdict::{Answer, Bounds, Prover, Witness};
+
+/// Significant digits of printed bounds.
+const DIGITS: usize = 4;
+/// Most token ids printed on the ids line.
+const MAX_IDS: usize = 64;
+
+/// Where a certificate went.
+#[derive(Debug, Clone, Copy)]
+pub enum Certificate<'a> {
+    /// The command does not write any.
+    NotOffered,
+    /// Undecided: nothing to certify.
+    Nothing,
+    /// The user did not ask for one.
+    NotAsked,
+    /// Written, with the statement beside it.
+    Written {
+        /// The certificate file.
+        certificate: &'a Path,
+        /// The statement file.
+        statement: &'a Path,
+    },
+}
+
+/// The report of `llmprove check`.
+#[must_use]
+pub fn check(
+    subject: &Subject<'_>,
+    threshold: &Threshold,
+    bounds: &Bounds,
+    files: Certificate<'_>,
+) -> String {
+    let answer = bounds.answer(threshold);
+    let (token, prefixes) = (subject.quoted(), subject.prefixes());
+    let headline = match answer {
+        Answer::Proved => format!("no prefix drives P({token}) above {threshold}"),
+        Answer::Refuted => format!("a prefix drives P({token}) above {threshold}"),
+        Answer::Unknown => format!("whether a prefix drives P({token}) above {threshold} stays open"),
+    };
+    let meaning = match answer {
+        Answer::Proved => {
+            format!("After {prefixes}, the next token is {token} with probability at most {threshold}.")
+        }
+        Answer::Refuted => {
+            format!("After the prefix below, the next token is {token} more often than {threshold}.")
+        }
+        Answer::Unknown => {
+            "No proof and no counterexample within the limits; the bounds below hold all the same.".into()
+        }
+    };
+    let word = paint(style::of_answer(answer), &answer.word().to_uppercase());
+    let headline = paint(style::STRONG, &headline);
+    let mut text = format!("{word}: {headline}\n{meaning}\n\n");
+    text += &body(subject, Some(threshold), bounds);
+    text += &certificate_line(files, subject.model);
+    text += &closing(subject, bounds);
+    text
+}
+
+/// The report of `llmprove bound`.
+#[must_use]
+pub fn bound(subject: &Subject<'_>, bounds: &Bounds) -> String {
+    let headline = format!(
+        "{} <= max P({}) <= {}",
+        round_down(bounds.lower(), DIGITS),
+        subject.quoted(),
+        round_up(bounds.upper, DIGITS)
+    );
+    let meaning = format!("The maximum is over {}; both ends are certified.", subject.prefixes());
+    format!("{}\n{meaning}\n\n", paint(style::STRONG, &headline))
+        + &body(subject, None, bounds)
+        + &closing(subject, bounds)
+}
+
+fn body(subject: &Subject<'_>, threshold: Option<&Threshold>, bounds: &Bounds) -> String {
+    let mut text = line("model", subject.model);
+    text += &line("token", &format!("{} {}", subject.token, subject.quoted()));
+    let (lower, upper) = (round_down(bounds.lower(), DIGITS), round_up(bounds.upper, DIGITS));
+    text += &line("bounds", &format!("{lower} <= max P <= {upper}"));
+    text += &line("", &bar::draw(bounds.lower(), bounds.upper, threshold.map(Threshold::nearest)));
+    if let Some(witness) = &bounds.witness {
+        text += &witness_lines(subject, witness);
+    }
+    let refuted = threshold.is_some_and(|t| bounds.answer(t) == Answer::Refuted);
+    text + &line(if refuted { "upper bound" } else { "proof" }, meaning_of(bounds.prover))
+}
+
+fn meaning_of(prover: Prover) -> &'static str {
+    match prover {
+        Prover::None => "none: no upper bound below 1 was proved",
+        Prover::Head => "head theorem: whatever the layers below do, for every prefix of every length",
+        Prover::Search => "rigorous evaluation of the prefix",
+    }
+}
+
+fn witness_lines(subject: &Subject<'_>, witness: &Witness) -> String {
+    let (read, reencodes) = subject.read(&witness.prefix);
+    let (lo, hi) = (round_down(witness.lower, DIGITS), round_up(witness.upper, DIGITS));
+    let mut text = line("witness", &format!("\"{}\"", read.escape_debug()));
+    let ids: Vec<String> = witness.prefix.iter().take(MAX_IDS).map(u32::to_string).collect();
+    let rest = witness.prefix.len().saturating_sub(MAX_IDS);
+    let more = if rest > 0 { format!(" and {rest} more, see --json") } else { String::new() };
+    text += &line("", &format!("token ids {}{more}", ids.join(" ")));
+    let encoding = if reencodes { "the text encodes to these ids" } else { "the text encodes to other ids" };
+    text + &line("", &format!("P is in [{lo}, {hi}] after it; {encoding}"))
+}
+
+fn certificate_line(files: Certificate<'_>, model: &str) -> String {
+    match files {
+        Certificate::NotOffered => String::new(),
+        Certificate::Nothing => line("certificate", "none: nothing was decided"),
+        Certificate::NotAsked => line("certificate", "not written; --certificate FILE writes one"),
+        Certificate::Written { certificate, statement } => {
+            let (certificate, statement) = (certificate.display(), statement.display());
+            line("certificate", &format!("{certificate}; check it independently with"))
+                + &line(
+                    "",
+                    &format!(
+                        "llmprove-check --model {model} --statement {statement} --certificate {certificate}"
+                    ),
+                )
+        }
+    }
+}
+
+fn closing(subject: &Subject<'_>, bounds: &Bounds) -> String {
+    let note = match bounds.stopped {
+        None => "",
+        Some(StopReason::Time) => ", the time limit; more --time may narrow the bounds",
+        Some(StopReason::Stopped) => ", stopped early",
+    };
+    line("time", &format!("{:.2} s{note}", subject.seconds))
+}

@@ -1,0 +1,160 @@
+//! The report of `inspect`: what a folder holds and which provers apply.
+
+use serde::Serialize;
+
+use super::style::{self, line, paint};
+use crate::model::{
+    Activation, Layer, LoadError, MlpKind, Model, ModelFolder, Norm, Positions, TokenId, Vocab,
+};
+
+/// What can be said about a model folder.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    model: String,
+    family: &'static str,
+    digest: String,
+    weights: usize,
+    stored_as: Vec<String>,
+    vocabulary: usize,
+    width: usize,
+    context: usize,
+    positions: &'static str,
+    layers: Vec<String>,
+    final_norm: &'static str,
+    provers: Vec<Applicable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Vec<Token>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Applicable {
+    prover: &'static str,
+    applies: bool,
+    why: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Token {
+    id: TokenId,
+    text: String,
+}
+
+impl Inspection {
+    /// Reads the whole folder, so that every defect shows.
+    ///
+    /// # Errors
+    /// Whatever keeps the model from being loaded.
+    pub fn of(folder: &ModelFolder) -> Result<Inspection, LoadError> {
+        let Model { body, head, context } = folder.load()?;
+        let head_theorem = match head.norm {
+            Some(_) => {
+                Applicable { prover: "head", applies: true, why: "the final norm bounds what the head reads" }
+            }
+            None => Applicable {
+                prover: "head",
+                applies: false,
+                why: "there is no final norm, so nothing bounds what the head reads",
+            },
+        };
+        let search = Applicable { prover: "search", applies: true, why: "any prefix can be evaluated" };
+        Ok(Inspection {
+            model: folder.dir().display().to_string(),
+            family: folder.family(),
+            digest: folder.digest().into(),
+            weights: folder.n_weights(),
+            stored_as: folder.dtypes(),
+            vocabulary: head.vocab_size(),
+            width: head.width(),
+            context,
+            positions: match body.positions {
+                Positions::Learned(_) => "learned",
+                Positions::Rotary { .. } => "rotary",
+                Positions::None => "none",
+            },
+            layers: body.layers.iter().map(describe).collect(),
+            final_norm: norm(head.norm.as_ref()),
+            provers: vec![head_theorem, search],
+            tokens: None,
+        })
+    }
+
+    /// Adds the list of all tokens.
+    #[must_use]
+    pub fn with_tokens(mut self, vocab: &Vocab) -> Inspection {
+        let ids = 0..TokenId::try_from(self.vocabulary).unwrap_or(TokenId::MAX);
+        self.tokens = Some(ids.map(|id| Token { id, text: vocab.text(id) }).collect());
+        self
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = paint(style::STRONG, &self.model) + "\n\n";
+        text += &line("family", self.family);
+        text +=
+            &line("weights", &format!("{} numbers stored as {}", self.weights, self.stored_as.join(", ")));
+        text += &line("vocabulary", &format!("{} tokens", self.vocabulary));
+        text += &line("context", &format!("{} tokens, positions {}", self.context, self.positions));
+        text += &line("width", &self.width.to_string());
+        let period = period(&self.layers);
+        for (k, layer) in self.layers[..period].iter().enumerate() {
+            text += &line(if k == 0 { "layers" } else { "" }, layer);
+        }
+        if period < self.layers.len() {
+            text += &line("", &format!("these {} times", self.layers.len() / period));
+        }
+        text += &line("final norm", self.final_norm);
+        text += &line("digest", &self.digest);
+        for (k, prover) in self.provers.iter().enumerate() {
+            let applies = if prover.applies { "applies" } else { "does not apply" };
+            let about = format!("{:<8}{applies}: {}", prover.prover, prover.why);
+            text += &line(if k == 0 { "provers" } else { "" }, &about);
+        }
+        for token in self.tokens.iter().flatten() {
+            text += &format!("{:>7}  \"{}\"\n", token.id, token.text);
+        }
+        text
+    }
+}
+
+/// Smallest number of layers whose repetition gives all of them.
+fn period(layers: &[String]) -> usize {
+    let n = layers.len();
+    (1..n).find(|&p| n.is_multiple_of(p) && (p..n).all(|k| layers[k] == layers[k - p])).unwrap_or(n)
+}
+
+fn norm(norm: Option<&Norm>) -> &'static str {
+    match norm {
+        Some(Norm::Layer { .. }) => "LayerNorm",
+        Some(Norm::Rms { .. }) => "RMSNorm",
+        None => "no norm",
+    }
+}
+
+fn describe(layer: &Layer) -> String {
+    match layer {
+        Layer::Attention(a) => {
+            let groups = if a.n_kv_heads == a.n_heads {
+                String::new()
+            } else {
+                format!(", {} key/value heads", a.n_kv_heads)
+            };
+            let (heads, width, norm) = (a.n_heads, a.head_dim, norm(a.norm.as_ref()));
+            format!("attention: {heads} heads of width {width}{groups}, {norm}")
+        }
+        Layer::Mlp(mlp) => {
+            let (neurons, gated) = match &mlp.kind {
+                MlpKind::Plain { up, .. } => (up.weight.ncols(), ""),
+                MlpKind::Gated { up, .. } => (up.weight.ncols(), "gated "),
+            };
+            let activation = match mlp.activation {
+                Activation::Relu => "relu",
+                Activation::SquaredRelu => "squared relu",
+                Activation::GeluTanh => "gelu (tanh)",
+                Activation::GeluErf => "gelu (erf)",
+                Activation::Silu => "silu",
+            };
+            format!("mlp: {neurons} {gated}{activation} neurons, {}", norm(mlp.norm.as_ref()))
+        }
+    }
+}

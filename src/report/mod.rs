@@ -1,0 +1,13 @@
+//! Verdicts as text, JSON and CSV. Every printed probability is rounded outward.
+//!
+//! Text carries ANSI colours; whoever writes it to something else than a terminal strips them.
+
+pub mod audit;
+mod bar;
+pub mod bounds;
+pub mod inspect;
+pub mod json;
+mod style;
+mod subject;
+
+pub use subject::Subject;
