@@ -209,3 +209,6 @@ pub(crate) fn sin_cos(x: &Interval) -> Result<(Interval, Interval), Reject> {
     let spread = Interval::from_ends(-&width, width);
     Ok(((&sin + &spread).within(-1, 1), (&cos + &spread).within(-1, 1)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Model families: where config.json and the tensors of a folder say what the network computes.
+//! Model families: which settings and tensors say what the network computes, and where its head is.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,8 @@ pub(crate) enum Family {
     Gpt2,
     /// `llama`.
     Llama,
+    /// `qwen2`: llama with biases on queries, keys and values.
+    Qwen2,
     /// `hooked_transformer`: the TransformerLens layout, attention only, without norms.
     Hooked,
 }
@@ -70,78 +72,131 @@ impl Head<'_> {
 }
 
 impl Family {
+    /// The family that `model_type` names, if the other settings hold nothing unknown.
     pub fn of(config: &Config) -> Result<Family, InputError> {
+        let llama = "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads
+            head_dim max_position_embeddings rms_norm_eps rope_theta rope_scaling rope_parameters hidden_act
+            tie_word_embeddings pretraining_tp";
         match config.need::<String>("model_type")?.as_str() {
-            "gpt2" => Ok(Family::Gpt2),
-            "llama" => Ok(Family::Llama),
-            "hooked_transformer" => Ok(Family::Hooked),
+            "gpt2" => {
+                let fixed = [
+                    ("add_cross_attention", "false"),
+                    ("is_encoder_decoder", "false"),
+                    ("pruned_heads", "{}"),
+                ];
+                let free = "vocab_size n_embd n_inner n_layer n_head n_positions n_ctx layer_norm_epsilon
+                    activation_function scale_attn_weights scale_attn_by_inverse_layer_idx tie_word_embeddings is_decoder
+                    reorder_and_upcast_attn cross_attention_hidden_size";
+                config.refuse_unknown(&fixed, free)?;
+                Ok(Family::Gpt2)
+            }
+            "llama" => {
+                let fixed = [("partial_rotary_factor", "1.0"), ("is_encoder_decoder", "false")];
+                config.refuse_unknown(&fixed, &format!("{llama} attention_bias mlp_bias"))?;
+                Ok(Family::Llama)
+            }
+            "qwen2" => {
+                let fixed = [
+                    ("use_sliding_window", "false"),
+                    ("use_mrope", "false"),
+                    ("is_encoder_decoder", "false"),
+                ];
+                config.refuse_unknown(&fixed, &format!("{llama} sliding_window max_window_layers"))?;
+                Ok(Family::Qwen2)
+            }
+            "hooked_transformer" => {
+                let fixed = [
+                    ("attn_only", "true"),
+                    ("positional_embedding_type", "\"standard\""),
+                    ("attention_dir", "\"causal\""),
+                    ("tie_word_embeddings", "false"),
+                    ("use_attn_scale", "true"),
+                    ("use_local_attn", "false"),
+                    ("parallel_attn_mlp", "false"),
+                    ("scale_attn_by_inverse_layer_idx", "false"),
+                    ("final_rms", "false"),
+                ];
+                let free = "d_vocab d_model d_head n_ctx n_layers n_heads attn_scale act_fn checkpoint_index
+                    checkpoint_label_type checkpoint_value default_prepend_bos device eps from_checkpoint gated_mlp init_mode
+                    init_weights model_name n_devices n_params original_architecture seed tokenizer_name
+                    tokenizer_prepends_bos use_attn_in use_attn_result use_hook_mlp_in use_hook_tokens
+                    use_split_qkv_input window_size";
+                config.need::<bool>("attn_only")?;
+                config.refuse_unknown(&fixed, free)?;
+                Ok(Family::Hooked)
+            }
             other => {
-                let what = format!("model_type {other:?} is not one of gpt2, llama, hooked_transformer");
-                Err(InputError::Config(what))
+                let known = "gpt2, llama, qwen2, hooked_transformer";
+                Err(InputError::Config(format!("model_type {other:?} is not one of {known}")))
             }
         }
     }
 
-    /// Whether a rule with this scope reads the tensor `name`. Masks and tables that some files carry along are not read.
+    /// Whether a rule with this scope reads the tensor `name`. Masks and tables that old files carry along are not read.
     pub fn reads(self, name: &str, scope: Scope) -> bool {
-        let head: &[&str] = match self {
-            Family::Gpt2 => &["ln_f.weight", "ln_f.bias", "wte.weight", "lm_head.weight", "lm_head.bias"],
-            Family::Llama => &["norm.weight", "embed_tokens.weight", "lm_head.weight", "lm_head.bias"],
-            Family::Hooked => &["unembed.W_U", "unembed.b_U"],
+        let (head, unused): (&[&str], &[&str]) = match self {
+            Family::Gpt2 => (
+                &["ln_f.weight", "ln_f.bias", "wte.weight", "lm_head.weight", "lm_head.bias"],
+                &[".attn.bias", ".attn.masked_bias"],
+            ),
+            Family::Llama | Family::Qwen2 => {
+                (&["norm.weight", "embed_tokens.weight", "lm_head.weight"], &[".rotary_emb.inv_freq"])
+            }
+            Family::Hooked => (&["unembed.W_U", "unembed.b_U"], &[".attn.mask", ".attn.IGNORE"]),
         };
-        let unused = [".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq", ".mask", ".IGNORE"];
         match scope {
             Scope::Head => head.contains(&name),
             Scope::Network => !unused.iter().any(|end| name.ends_with(end)),
         }
     }
-
-    /// `(vocabulary, width d)`.
-    pub fn sizes(self, config: &Config) -> Result<(usize, usize), InputError> {
-        match self {
-            Family::Gpt2 => Ok((config.count("vocab_size")?, config.count("n_embd")?)),
-            Family::Llama => Ok((config.count("vocab_size")?, config.count("hidden_size")?)),
-            Family::Hooked => Ok((config.count("d_vocab")?, config.count("d_model")?)),
-        }
-    }
 }
 
 impl Folder {
+    /// Number of tokens and width d.
+    pub fn vocabulary_and_width(&self) -> Result<[usize; 2], InputError> {
+        let [vocabulary, width] = match self.family {
+            Family::Gpt2 => ["vocab_size", "n_embd"],
+            Family::Llama | Family::Qwen2 => ["vocab_size", "hidden_size"],
+            Family::Hooked => ["d_vocab", "d_model"],
+        };
+        Ok([self.config.size(vocabulary)?, self.config.size(width)?])
+    }
+
     /// The final norm and the unembedding.
     pub fn head(&self) -> Result<Head<'_>, InputError> {
-        let (vocabulary, width) = self.family.sizes(&self.config)?;
-        let bias = |name| self.find(name, &[vocabulary]);
+        let shape @ [vocabulary, width] = self.vocabulary_and_width()?;
         match self.family {
             Family::Gpt2 => Ok(Head {
                 norm: Some(self.layer_norm("ln_f", width)?),
-                unembed: Cow::Borrowed(self.unembed("wte.weight", true, &[vocabulary, width])?),
-                bias: bias("lm_head.bias")?,
+                unembed: Cow::Borrowed(self.unembed("wte.weight", true, &shape)?),
+                bias: self.find("lm_head.bias", &[vocabulary])?,
             }),
-            Family::Llama => Ok(Head {
+            Family::Llama | Family::Qwen2 => Ok(Head {
                 norm: Some(self.rms_norm("norm.weight", width)?),
-                unembed: Cow::Borrowed(self.unembed("embed_tokens.weight", false, &[vocabulary, width])?),
-                bias: bias("lm_head.bias")?,
+                unembed: Cow::Borrowed(self.unembed("embed_tokens.weight", false, &shape)?),
+                bias: None,
             }),
             Family::Hooked => Ok(Head {
                 norm: None,
                 unembed: Cow::Owned(self.tensor("unembed.W_U", &[width, vocabulary])?.transposed()),
-                bias: bias("unembed.b_U")?,
+                bias: self.find("unembed.b_U", &[vocabulary])?,
             }),
         }
     }
 
     /// lm_head.weight, or the embedding where the configuration ties the two.
     fn unembed(&self, embed: &str, tied_by_default: bool, shape: &[usize]) -> Result<&Tensor, InputError> {
-        let stored = self.find("lm_head.weight", shape)?;
         if !self.config.get("tie_word_embeddings")?.unwrap_or(tied_by_default) {
-            return stored.map_or_else(|| self.tensor("lm_head.weight", shape), Ok);
+            return self.tensor("lm_head.weight", shape);
         }
         let embed = self.tensor(embed, shape)?;
-        if stored.is_some_and(|stored| stored.values != embed.values) {
-            let what = "differs from the embedding that tie_word_embeddings says it is".into();
-            return Err(InputError::Tensor { name: "lm_head.weight".into(), what });
+        match self.find("lm_head.weight", shape)? {
+            Some(stored) if stored.values != embed.values => {
+                let what = "differs from the embedding that tie_word_embeddings says it is".into();
+                Err(InputError::Tensor { name: "lm_head.weight".into(), what })
+            }
+            _ => Ok(embed),
         }
-        Ok(embed)
     }
 
     /// `{name}.weight` and `{name}.bias` as a LayerNorm.
@@ -162,10 +217,9 @@ impl Folder {
 
     /// The head rule needs ε >= 0.
     fn epsilon(&self, key: &str, default: &str) -> Result<Interval, InputError> {
-        let epsilon = self.config.decimal(key)?.map_or_else(|| Decimal::parse(default), Ok);
-        match epsilon {
+        match self.config.decimal(key)?.map_or_else(|| Decimal::parse(default), Ok) {
             Ok(epsilon) if *epsilon.value() >= RBig::ZERO => Ok(Interval::rational(epsilon.value())),
-            _ => Err(InputError::Config(format!("{key} must be a number that is not negative"))),
+            _ => Err(InputError::Config(format!("{key} is negative"))),
         }
     }
 }

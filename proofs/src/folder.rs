@@ -1,16 +1,16 @@
 //! A model folder on disk: its digest, its configuration and the tensors that a proof needs, read in one pass.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, Object};
 use crate::family::{Family, Scope};
 use crate::format::{hex, sha256_hex};
-use crate::json::Object;
 use crate::reject::InputError;
 use crate::tensor::{Tensor, read_tensors};
 
@@ -31,6 +31,8 @@ pub(crate) struct Folder {
     pub family: Family,
     /// Under their names without `transformer.` or `model.` in front.
     tensors: BTreeMap<String, Tensor>,
+    /// Names that a rule asked for.
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// A reader that hashes what passes through it, so that what is used is what was hashed.
@@ -86,11 +88,12 @@ impl Folder {
             }
             hashes.insert(file, hex(&reader.hasher.finalize()));
         }
-        Ok(Folder { digest: digest(&hashes), config, family, tensors })
+        Ok(Folder { digest: digest(&hashes), config, family, tensors, used: RefCell::default() })
     }
 
     /// The tensor `name` (without `transformer.` or `model.` in front) if it is there; its shape must be `shape`.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&Tensor>, InputError> {
+        self.used.borrow_mut().insert(name.into());
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         if tensor.shape != shape {
             let what = format!("shape {:?} where the configuration implies {shape:?}", tensor.shape);
@@ -103,6 +106,17 @@ impl Folder {
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
         let missing = || InputError::Tensor { name: name.into(), what: "missing".into() };
         self.find(name, shape)?.ok_or_else(missing)
+    }
+
+    /// Refuses a tensor that was read and not asked for: the network might be another one than the rules know.
+    pub fn refuse_unused(&self) -> Result<(), InputError> {
+        let used = self.used.borrow();
+        match self.tensors.keys().find(|name| !used.contains(*name)) {
+            Some(name) => {
+                Err(InputError::Tensor { name: name.clone(), what: "not part of this family".into() })
+            }
+            None => Ok(()),
+        }
     }
 }
 

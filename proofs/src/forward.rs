@@ -48,6 +48,7 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
             }
         }
     }
+    folder.refuse_unused()?;
     let last = normalised(head.norm.as_ref(), &x[prefix.len() - 1])?;
     let [vocabulary, width] = [head.vocabulary(), head.unembed.shape[1]];
     let unembed = Linear::new(&head.unembed, [vocabulary, width], |r, c| r * width + c, head.bias);
@@ -148,10 +149,8 @@ fn feed_forward(mlp: &Mlp, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
 
 fn activate(activation: Activation, x: &Interval) -> Interval {
     match activation {
-        Activation::Relu => {
-            let positive = |end: &IBig| end.clone().max(IBig::ZERO);
-            Interval::from_ends(positive(x.lo()), positive(x.hi()))
-        }
+        Activation::Relu => x.positive_part(),
+        Activation::SquaredRelu => x.positive_part().square(),
         Activation::GeluTanh => {
             let (scale, cubic) = &*GELU;
             let inner = x + &(&(cubic * x) * &x.square());

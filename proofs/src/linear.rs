@@ -116,3 +116,6 @@ fn dot(x: &[i64], y: &[i64]) -> IBig {
     };
     x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(chunk).map(IBig::from).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! The layers of each family: which tensors they are and how they are stored.
 
+use dashu_ratio::RBig;
+
+use crate::config::{Config, Object};
 use crate::family::{Family, Norm};
 use crate::folder::Folder;
 use crate::interval::Interval;
 use crate::linear::Linear;
-use crate::reject::{CheckError, InputError};
+use crate::reject::InputError;
 use crate::tensor::Tensor;
 
 /// A residual layer, `x += layer(norm(x))`.
@@ -45,6 +48,8 @@ pub(crate) struct Mlp<'a> {
 pub(crate) enum Activation {
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)²`.
+    SquaredRelu,
     /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`.
     GeluTanh,
     /// `x/2 (1 + erf(x/√2))`.
@@ -56,71 +61,74 @@ pub(crate) enum Activation {
 impl Folder {
     /// Longest prefix that the model accepts.
     pub fn context(&self) -> Result<usize, InputError> {
-        self.config.count(match self.family {
+        self.config.size(match self.family {
             Family::Gpt2 => "n_positions",
-            Family::Llama => "max_position_embeddings",
+            Family::Llama | Family::Qwen2 => "max_position_embeddings",
             Family::Hooked => "n_ctx",
         })
     }
 
     /// Number of blocks.
     pub fn n_blocks(&self) -> Result<usize, InputError> {
-        self.config.need(match self.family {
+        self.config.size(match self.family {
             Family::Gpt2 => "n_layer",
-            Family::Llama => "num_hidden_layers",
+            Family::Llama | Family::Qwen2 => "num_hidden_layers",
             Family::Hooked => "n_layers",
         })
     }
 
     /// Embedding `[vocabulary, d]`, and the table of positions `[context, d]` that is added to it.
     pub fn embeddings(&self) -> Result<(&Tensor, Option<&Tensor>), InputError> {
-        let (vocabulary, width) = self.family.sizes(&self.config)?;
+        let shape @ [_, width] = self.vocabulary_and_width()?;
         let (tokens, positions) = match self.family {
             Family::Gpt2 => ("wte.weight", Some("wpe.weight")),
-            Family::Llama => ("embed_tokens.weight", None),
+            Family::Llama | Family::Qwen2 => ("embed_tokens.weight", None),
             Family::Hooked => ("embed.W_E", Some("pos_embed.W_pos")),
         };
         let context = self.context()?;
         let positions = positions.map(|name| self.tensor(name, &[context, width])).transpose()?;
-        Ok((self.tensor(tokens, &[vocabulary, width])?, positions))
+        Ok((self.tensor(tokens, &shape)?, positions))
     }
 
     /// The layers of block `i`.
-    pub fn block(&self, i: usize) -> Result<Vec<Layer<'_>>, CheckError> {
+    pub fn block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
         match self.family {
-            Family::Gpt2 => self.gpt2_block(&format!("h.{i}")),
-            Family::Llama => self.llama_block(&format!("layers.{i}")),
-            Family::Hooked => self.hooked_block(&format!("blocks.{i}.attn")),
+            Family::Gpt2 => self.gpt2_block(i),
+            Family::Llama | Family::Qwen2 => self.llama_block(i),
+            Family::Hooked => self.hooked_block(i),
         }
     }
 
     /// Weights are stored `[in, out]`; queries, keys and values side by side.
-    fn gpt2_block(&self, name: &str) -> Result<Vec<Layer<'_>>, CheckError> {
+    fn gpt2_block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
         let config = &self.config;
-        config.must_be("scale_attn_by_inverse_layer_idx", false)?;
-        config.must_be("add_cross_attention", false)?;
-        let d = config.count("n_embd")?;
+        let (d, n_heads) = (config.size("n_embd")?, config.size("n_head")?);
         let inner = config.get("n_inner")?.unwrap_or(4 * d);
-        let n_heads = config.count("n_head")?;
         let head_dim = quotient(d, n_heads, "n_embd", "n_head")?;
-        let scaled = config.get("scale_attn_weights")?.unwrap_or(true);
+        let mut divisor = Interval::from_int(1);
+        if config.get("scale_attn_weights")?.unwrap_or(true) {
+            divisor = Interval::from_int(head_dim).sqrt();
+        }
+        if config.get("scale_attn_by_inverse_layer_idx")?.unwrap_or(false) {
+            divisor = divisor * Interval::from_int(i + 1);
+        }
         let linear = |part: &str, [rows, columns]: [usize; 2]| -> Result<Linear, InputError> {
-            let weight = self.tensor(&format!("{name}.{part}.weight"), &[columns, rows])?;
-            let bias = self.find(&format!("{name}.{part}.bias"), &[rows])?;
+            let weight = self.tensor(&format!("h.{i}.{part}.weight"), &[columns, rows])?;
+            let bias = self.find(&format!("h.{i}.{part}.bias"), &[rows])?;
             Ok(Linear::new(weight, [rows, columns], |r, c| c * rows + r, bias))
         };
         let attention = Attention {
-            norm: Some(self.layer_norm(&format!("{name}.ln_1"), d)?),
+            norm: Some(self.layer_norm(&format!("h.{i}.ln_1"), d)?),
             projections: vec![linear("attn.c_attn", [3 * d, d])?],
             output: linear("attn.c_proj", [d, d])?,
             n_heads,
             n_kv_heads: n_heads,
             head_dim,
-            divisor: if scaled { Interval::from_int(head_dim).sqrt() } else { Interval::from_int(1) },
+            divisor,
             rotary: None,
         };
         let mlp = Mlp {
-            norm: Some(self.layer_norm(&format!("{name}.ln_2"), d)?),
+            norm: Some(self.layer_norm(&format!("h.{i}.ln_2"), d)?),
             gate: None,
             up: linear("mlp.c_fc", [inner, d])?,
             down: linear("mlp.c_proj", [d, inner])?,
@@ -130,15 +138,10 @@ impl Folder {
     }
 
     /// Weights are stored `[out, in]`.
-    fn llama_block(&self, name: &str) -> Result<Vec<Layer<'_>>, CheckError> {
+    fn llama_block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
         let config = &self.config;
-        config.must_be_absent("rope_scaling")?;
-        config.must_be_absent("rope_parameters")?;
-        config.must_be_absent("partial_rotary_factor")?;
-        config.must_be_absent("sliding_window")?;
-        let d = config.count("hidden_size")?;
-        let inner = config.count("intermediate_size")?;
-        let n_heads = config.count("num_attention_heads")?;
+        let (d, inner) = (config.size("hidden_size")?, config.size("intermediate_size")?);
+        let n_heads = config.size("num_attention_heads")?;
         let n_kv_heads = config.get("num_key_value_heads")?.unwrap_or(n_heads);
         quotient(n_heads, n_kv_heads, "num_attention_heads", "num_key_value_heads")?;
         let head_dim = match config.get("head_dim")? {
@@ -146,73 +149,90 @@ impl Folder {
             None => quotient(d, n_heads, "hidden_size", "num_attention_heads")?,
         };
         quotient(head_dim, 2, "head_dim", "2")?;
-        let theta = config
-            .decimal("rope_theta")?
-            .map_or(Interval::from_int(10_000), |theta| Interval::rational(theta.value()));
-        let linear = |part: &str, [rows, columns]: [usize; 2]| -> Result<Linear, InputError> {
-            let weight = self.tensor(&format!("{name}.{part}.weight"), &[rows, columns])?;
-            let bias = self.find(&format!("{name}.{part}.bias"), &[rows])?;
-            Ok(Linear::new(weight, [rows, columns], |r, c| r * columns + c, bias))
+        let is_set = |key: &str| Ok::<bool, InputError>(config.get(key)?.unwrap_or(false));
+        let (bias_in, bias_out) = match self.family {
+            Family::Qwen2 => (true, false),
+            _ => (is_set("attention_bias")?, is_set("attention_bias")?),
         };
+        let bias_mlp = is_set("mlp_bias")?;
+        let linear =
+            |part: &str, [rows, columns]: [usize; 2], has_bias: bool| -> Result<Linear, InputError> {
+                let weight = self.tensor(&format!("layers.{i}.{part}.weight"), &[rows, columns])?;
+                let bias = format!("layers.{i}.{part}.bias");
+                let bias = if has_bias { Some(self.tensor(&bias, &[rows])?) } else { None };
+                Ok(Linear::new(weight, [rows, columns], |r, c| r * columns + c, bias))
+            };
+        let [all, all_kv] = [n_heads, n_kv_heads].map(|n| n.saturating_mul(head_dim));
         let attention = Attention {
-            norm: Some(self.rms_norm(&format!("{name}.input_layernorm.weight"), d)?),
+            norm: Some(self.rms_norm(&format!("layers.{i}.input_layernorm.weight"), d)?),
             projections: vec![
-                linear("self_attn.q_proj", [n_heads * head_dim, d])?,
-                linear("self_attn.k_proj", [n_kv_heads * head_dim, d])?,
-                linear("self_attn.v_proj", [n_kv_heads * head_dim, d])?,
+                linear("self_attn.q_proj", [all, d], bias_in)?,
+                linear("self_attn.k_proj", [all_kv, d], bias_in)?,
+                linear("self_attn.v_proj", [all_kv, d], bias_in)?,
             ],
-            output: linear("self_attn.o_proj", [d, n_heads * head_dim])?,
+            output: linear("self_attn.o_proj", [d, all], bias_out)?,
             n_heads,
             n_kv_heads,
             head_dim,
             divisor: Interval::from_int(head_dim).sqrt(),
-            rotary: Some(theta),
+            rotary: Some(self.rope_theta()?),
         };
         let mlp = Mlp {
-            norm: Some(self.rms_norm(&format!("{name}.post_attention_layernorm.weight"), d)?),
-            gate: Some(linear("mlp.gate_proj", [inner, d])?),
-            up: linear("mlp.up_proj", [inner, d])?,
-            down: linear("mlp.down_proj", [d, inner])?,
+            norm: Some(self.rms_norm(&format!("layers.{i}.post_attention_layernorm.weight"), d)?),
+            gate: Some(linear("mlp.gate_proj", [inner, d], bias_mlp)?),
+            up: linear("mlp.up_proj", [inner, d], bias_mlp)?,
+            down: linear("mlp.down_proj", [d, inner], bias_mlp)?,
             activation: self.activation("hidden_act", "silu")?,
         };
         Ok(vec![Layer::Attention(attention), Layer::Mlp(mlp)])
     }
 
     /// Weights are stored per head, `[head, d, head_dim]` and `[head, head_dim, d]`.
-    fn hooked_block(&self, name: &str) -> Result<Vec<Layer<'_>>, CheckError> {
+    fn hooked_block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
         let config = &self.config;
-        config.must_be("attn_only", true)?;
-        config.must_be("positional_embedding_type", "standard".to_string())?;
-        config.must_be("attention_dir", "causal".to_string())?;
-        config.must_be_absent("normalization_type")?;
         let (d, n_heads, head_dim) =
-            (config.count("d_model")?, config.count("n_heads")?, config.count("d_head")?);
-        let divisor = config.decimal("attn_scale")?.map(|scale| Interval::rational(scale.value()));
+            (config.size("d_model")?, config.size("n_heads")?, config.size("d_head")?);
+        // −1 stands for the default.
+        let scale = config.decimal("attn_scale")?.filter(|scale| *scale.value() != -RBig::ONE);
         let projection = |part: &str| -> Result<Linear, InputError> {
-            let weight = self.tensor(&format!("{name}.W_{part}"), &[n_heads, d, head_dim])?;
-            let bias = self.find(&format!("{name}.b_{part}"), &[n_heads, head_dim])?;
+            let weight = self.tensor(&format!("blocks.{i}.attn.W_{part}"), &[n_heads, d, head_dim])?;
+            let bias = self.tensor(&format!("blocks.{i}.attn.b_{part}"), &[n_heads, head_dim])?;
             let at = |r: usize, c: usize| (r / head_dim * d + c) * head_dim + r % head_dim;
-            Ok(Linear::new(weight, [n_heads * head_dim, d], at, bias))
+            Ok(Linear::new(weight, [n_heads * head_dim, d], at, Some(bias)))
         };
-        let output = self.tensor(&format!("{name}.W_O"), &[n_heads, head_dim, d])?;
-        let bias = self.find(&format!("{name}.b_O"), &[d])?;
+        let output = self.tensor(&format!("blocks.{i}.attn.W_O"), &[n_heads, head_dim, d])?;
+        let bias = self.tensor(&format!("blocks.{i}.attn.b_O"), &[d])?;
         Ok(vec![Layer::Attention(Attention {
             norm: None,
             projections: vec![projection("Q")?, projection("K")?, projection("V")?],
-            output: Linear::new(output, [d, n_heads * head_dim], |r, c| c * d + r, bias),
+            output: Linear::new(output, [d, n_heads * head_dim], |r, c| c * d + r, Some(bias)),
             n_heads,
             n_kv_heads: n_heads,
             head_dim,
-            divisor: divisor.unwrap_or_else(|| Interval::from_int(head_dim).sqrt()),
+            divisor: scale
+                .map_or_else(|| Interval::from_int(head_dim).sqrt(), |s| Interval::rational(s.value())),
             rotary: None,
         })])
+    }
+
+    /// θ from `rope_theta`, or from the newer `rope_parameters`; scaled frequencies are refused.
+    fn rope_theta(&self) -> Result<Interval, InputError> {
+        let mut theta = self.config.decimal("rope_theta")?;
+        for key in ["rope_scaling", "rope_parameters"] {
+            let Some(fields) = self.config.get::<Object>(key)? else { continue };
+            let fields = Config::from(fields);
+            fields.refuse_unknown(&[("rope_type", "\"default\""), ("type", "\"default\"")], "rope_theta")?;
+            theta = fields.decimal("rope_theta")?.or(theta);
+        }
+        Ok(theta.map_or(Interval::from_int(10_000), |theta| Interval::rational(theta.value())))
     }
 
     fn activation(&self, key: &str, default: &str) -> Result<Activation, InputError> {
         match self.config.get::<String>(key)?.as_deref().unwrap_or(default) {
             "relu" => Ok(Activation::Relu),
+            "relu2" => Ok(Activation::SquaredRelu),
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            "gelu" => Ok(Activation::GeluErf),
+            "gelu" | "gelu_python" => Ok(Activation::GeluErf),
             "silu" | "swish" => Ok(Activation::Silu),
             other => Err(InputError::Config(format!("{key} = {other:?} is not supported"))),
         }

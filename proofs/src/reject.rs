@@ -6,191 +6,89 @@ use thiserror::Error;
 
 /// A defect of the statement or the certificate: one variant per defect.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[non_exhaustive]
 pub enum Reject {
-    /// The statement file is not the JSON that FORMAT.md describes.
+    /// Not the JSON that FORMAT.md describes.
     #[error("statement: {0}")]
     StatementMalformed(String),
-    /// The certificate file is not the JSON that FORMAT.md describes.
+    /// Not the JSON that FORMAT.md describes.
     #[error("certificate: {0}")]
     CertificateMalformed(String),
-    /// Statement file over the size limit.
+    /// The file is over the size limit.
     #[error("the statement has {bytes} bytes, the limit is {limit}")]
-    StatementTooLong {
-        /// Its size.
-        bytes: usize,
-        /// Largest accepted size.
-        limit: usize,
-    },
-    /// Certificate file over the size limit.
+    StatementTooLong { bytes: usize, limit: usize },
+    /// The file is over the size limit.
     #[error("the certificate has {bytes} bytes, the limit is {limit}")]
-    CertificateTooLong {
-        /// Its size.
-        bytes: usize,
-        /// Largest accepted size.
-        limit: usize,
-    },
+    CertificateTooLong { bytes: usize, limit: usize },
     /// Another kind of file.
     #[error("the file says format {found:?} where {expected:?} belongs")]
-    WrongFormat {
-        /// What the file says.
-        found: String,
-        /// What was expected in its place.
-        expected: &'static str,
-    },
+    WrongFormat { found: String, expected: &'static str },
     /// A format version that this checker doesn't know.
     #[error("format version {found}: this checker knows version {expected} only")]
-    WrongVersion {
-        /// What the file says.
-        found: u32,
-        /// The known version.
-        expected: u32,
-    },
-    /// Threshold outside (0, 1).
+    WrongVersion { found: u32, expected: u32 },
+    /// The threshold is not a probability that can be exceeded and undercut.
     #[error("threshold {threshold} is not strictly between 0 and 1")]
-    ThresholdRange {
-        /// As written.
-        threshold: String,
-    },
-    /// Temperature not positive.
+    ThresholdRange { threshold: String },
+    /// The temperature is zero or negative.
     #[error("temperature {temperature} is not above 0")]
-    TemperatureRange {
-        /// As written.
-        temperature: String,
-    },
-    /// `max_len` is zero: the statement speaks of no prefix at all.
+    TemperatureRange { temperature: String },
+    /// `max_len` is zero.
     #[error("max_len is 0, so the statement speaks of no prefix at all")]
     NoPrefixes,
-    /// The target token is not in the vocabulary.
+    /// The statement's target token does not exist.
     #[error("the statement's token {token} is not in the vocabulary of {vocabulary} tokens")]
-    TargetOutOfVocabulary {
-        /// Target.
-        token: u32,
-        /// Number of tokens.
-        vocabulary: usize,
-    },
+    TargetOutOfVocabulary { token: u32, vocabulary: usize },
     /// The statement names another model.
     #[error("the statement is about model {found}, this folder is {actual}")]
-    StatementOfOtherModel {
-        /// Digest in the statement.
-        found: String,
-        /// Digest of the folder.
-        actual: String,
-    },
+    StatementOfOtherModel { found: String, actual: String },
     /// The certificate names another model.
     #[error("the certificate is for model {found}, this folder is {actual}")]
-    CertificateOfOtherModel {
-        /// Digest in the certificate.
-        found: String,
-        /// Digest of the folder.
-        actual: String,
-    },
+    CertificateOfOtherModel { found: String, actual: String },
     /// The certificate belongs to another statement.
     #[error("the certificate is for the statement with SHA-256 {found}, this file has {actual}")]
-    OtherStatement {
-        /// Hash in the certificate.
-        found: String,
-        /// Hash of the statement file.
-        actual: String,
-    },
-    /// The head theorem needs a final LayerNorm or RMSNorm.
+    OtherStatement { found: String, actual: String },
+    /// A head proof for a model that ends without LayerNorm or RMSNorm.
     #[error("a head proof needs a final norm, and this model has none")]
     NoFinalNorm,
-    /// Denominator outside 1..=2^53.
+    /// The denominator is zero or too large.
     #[error("denominator {found} is not within 1..={limit}")]
-    DenominatorRange {
-        /// In the certificate.
-        found: u64,
-        /// Largest accepted one.
-        limit: u64,
-    },
+    DenominatorRange { found: u64, limit: u64 },
     /// The numerators are not those of a probability vector.
     #[error("the numerators of lambda sum to {sum}, the denominator is {denominator}")]
-    LambdaSum {
-        /// Sum of the numerators.
-        sum: u128,
-        /// Denominator.
-        denominator: u64,
-    },
+    LambdaSum { sum: u128, denominator: u64 },
     /// A numerator is zero.
     #[error("lambda gives token {token} the numerator 0; leave the token out")]
-    LambdaZero {
-        /// Token.
-        token: u32,
-    },
+    LambdaZero { token: u32 },
     /// The target has weight in lambda.
     #[error("lambda must not contain the target token {token}")]
-    LambdaTarget {
-        /// Target.
-        token: u32,
-    },
-    /// A token of lambda is not in the vocabulary.
+    LambdaTarget { token: u32 },
+    /// A token of lambda does not exist.
     #[error("token {token} of lambda is not in the vocabulary of {vocabulary} tokens")]
-    LambdaOutOfVocabulary {
-        /// Token.
-        token: u32,
-        /// Number of tokens.
-        vocabulary: usize,
-    },
+    LambdaOutOfVocabulary { token: u32, vocabulary: usize },
     /// Tokens of lambda repeat or are out of order.
     #[error("the tokens of lambda must increase strictly, but {token} follows {previous}")]
-    LambdaOrder {
-        /// Earlier token.
-        previous: u32,
-        /// Token after it.
-        token: u32,
-    },
+    LambdaOrder { previous: u32, token: u32 },
     /// What lambda proves is weaker than the claim.
     #[error("lambda proves P <= {bound}, which is not at or below the threshold {threshold}")]
-    BoundAboveThreshold {
-        /// Proved upper bound.
-        bound: String,
-        /// Threshold as written.
-        threshold: String,
-    },
+    BoundAboveThreshold { bound: String, threshold: String },
     /// A witness without tokens.
     #[error("the prefix is empty; a prefix has at least one token")]
     PrefixEmpty,
     /// A witness longer than the statement or the model allows.
     #[error("the prefix has {length} tokens, the {whose} allows {limit}")]
-    PrefixTooLong {
-        /// Its length.
-        length: usize,
-        /// Largest length.
-        limit: usize,
-        /// Whose limit it is.
-        whose: &'static str,
-    },
-    /// A token of the prefix is not in the vocabulary.
+    PrefixTooLong { length: usize, limit: usize, whose: &'static str },
+    /// A token of the prefix does not exist.
     #[error(
         "token {token} at position {position} of the prefix is not in the vocabulary of {vocabulary} tokens"
     )]
-    PrefixOutOfVocabulary {
-        /// Token.
-        token: u32,
-        /// Where, from 0.
-        position: usize,
-        /// Number of tokens.
-        vocabulary: usize,
-    },
+    PrefixOutOfVocabulary { token: u32, position: usize, vocabulary: usize },
     /// The prefix does not violate the ceiling, as far as the enclosure tells.
     #[error("after the prefix P is within [{lower}, {upper}], which is not above the threshold {threshold}")]
-    ProbabilityNotAbove {
-        /// Lower end of the enclosure.
-        lower: String,
-        /// Upper end of the enclosure.
-        upper: String,
-        /// Threshold as written.
-        threshold: String,
-    },
+    ProbabilityNotAbove { lower: String, upper: String, threshold: String },
     /// A quantity grew so large or a divisor came so close to zero that no enclosure is known.
     #[error("no enclosure of {what}: {why}")]
-    NoEnclosure {
-        /// Quantity.
-        what: &'static str,
-        /// Reason.
-        why: &'static str,
-    },
+    NoEnclosure { what: &'static str, why: &'static str },
 }
 
 impl Reject {

@@ -7,8 +7,8 @@ use std::path::Path;
 use dashu_int::IBig;
 use serde::Deserialize;
 
+use crate::config::Object;
 use crate::interval::Interval;
-use crate::json::Object;
 use crate::reject::InputError;
 
 /// Largest safetensors header in bytes, as in the format's own reader.
@@ -33,14 +33,6 @@ pub(crate) struct Tensor {
     pub shape: Vec<usize>,
     /// Product of `shape` numbers.
     pub values: Vec<Dyadic>,
-}
-
-/// Storage types whose values this checker reads.
-#[derive(Debug, Clone, Copy)]
-enum Float {
-    F32,
-    F16,
-    Bf16,
 }
 
 #[derive(Deserialize)]
@@ -121,33 +113,16 @@ impl Tensor {
     }
 }
 
-impl Float {
-    fn of(dtype: &str) -> Option<Float> {
-        match dtype {
-            "F32" => Some(Float::F32),
-            "F16" => Some(Float::F16),
-            "BF16" => Some(Float::Bf16),
-            _ => None,
-        }
-    }
-
-    fn decode(self, bytes: &[u8]) -> Option<Dyadic> {
-        let bits = bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        match self {
-            Float::F32 => Dyadic::decode(bits, 23, 8),
-            Float::F16 => Dyadic::decode(bits, 10, 5),
-            Float::Bf16 => Dyadic::decode(bits, 7, 8),
-        }
-    }
-}
-
-/// Bytes of an element of each storage type of the format.
-fn element_bytes(dtype: &str) -> Option<u64> {
+/// Bytes of an element of a storage type, and for the types read here the bits of mantissa and exponent.
+fn storage(dtype: &str) -> Option<(usize, Option<[u32; 2]>)> {
     match dtype {
-        "F64" | "I64" | "U64" => Some(8),
-        "F32" | "I32" | "U32" => Some(4),
-        "F16" | "BF16" | "I16" | "U16" => Some(2),
-        "I8" | "U8" | "BOOL" => Some(1),
+        "F32" => Some((4, Some([23, 8]))),
+        "F16" => Some((2, Some([10, 5]))),
+        "BF16" => Some((2, Some([7, 8]))),
+        "F64" | "I64" | "U64" => Some((8, None)),
+        "I32" | "U32" => Some((4, None)),
+        "I16" | "U16" => Some((2, None)),
+        "I8" | "U8" | "BOOL" => Some((1, None)),
         _ => None,
     }
 }
@@ -179,23 +154,19 @@ pub(crate) fn read_tensors(
     entries.sort_by_key(|(entry, _)| entry.data_offsets);
 
     let mut tensors = BTreeMap::new();
-    let mut position = 0;
+    let (mut position, end_of_data) = (0, length - 8 - size);
     for (entry, name) in entries {
         let (begin, end) = entry.data_offsets;
-        let width =
-            element_bytes(&entry.dtype).ok_or_else(|| malformed(format!("{name}: type {}", entry.dtype)))?;
-        let count = entry.shape.iter().try_fold(1_usize, |n, axis| n.checked_mul(*axis));
-        let bytes = count.and_then(|n| u64::try_from(n).ok()?.checked_mul(width));
-        if begin != position
-            || bytes.and_then(|n| begin.checked_add(n)) != Some(end)
-            || end > length - 8 - size
-        {
-            let what = format!(
-                "{name}: bytes {begin}..{end} don't follow {position} or don't hold {:?}",
-                entry.shape
-            );
-            return Err(malformed(what));
-        }
+        let fault = |what: String| InputError::Tensor { name: name.clone(), what };
+        let (width, float) =
+            storage(&entry.dtype).ok_or_else(|| fault(format!("unknown type {}", entry.dtype)))?;
+        let bytes = entry.shape.iter().try_fold(width, |n, axis| n.checked_mul(*axis));
+        let bytes = bytes.filter(|n| u64::try_from(*n).ok().and_then(|n| begin.checked_add(n)) == Some(end));
+        let Some(bytes) = bytes.filter(|_| begin == position && end <= end_of_data) else {
+            let what =
+                format!("bytes {begin}..{end} don't follow {position} or don't hold {:?}", entry.shape);
+            return Err(fault(what));
+        };
         position = end;
         let short = name.strip_prefix("transformer.").or(name.strip_prefix("model.")).unwrap_or(name);
         let mut data = reader.take(end - begin);
@@ -203,26 +174,23 @@ pub(crate) fn read_tensors(
             std::io::copy(&mut data, &mut std::io::sink()).map_err(unreadable)?;
             continue;
         }
-        let fault = |what: String| InputError::Tensor { name: name.clone(), what };
-        let float = Float::of(&entry.dtype)
-            .ok_or_else(|| fault(format!("type {} (need F32, F16, BF16)", entry.dtype)))?;
-        let values = decode(&mut data, float, usize::try_from(width).unwrap_or(1), count.unwrap_or(0))
-            .map_err(unreadable)?
-            .map_err(|index| fault(format!("element {index} is NaN or infinite")))?;
+        let float = float.ok_or_else(|| fault(format!("type {} (need F32, F16 or BF16)", entry.dtype)))?;
+        let values = decode(&mut data, float, width, bytes / width).map_err(unreadable)?;
+        let values = values.map_err(|index| fault(format!("element {index} is NaN or infinite")))?;
         if tensors.insert(short.to_string(), Tensor { shape: entry.shape, values }).is_some() {
             return Err(fault("stored twice".into()));
         }
     }
-    if position != length - 8 - size {
-        return Err(malformed(format!("{} bytes after the last tensor", length - 8 - size - position)));
+    if position != end_of_data {
+        return Err(malformed(format!("{} bytes after the last tensor", end_of_data - position)));
     }
     Ok(tensors)
 }
 
-/// Decodes `count` elements; the inner error is the index of the first that is not finite.
+/// Decodes `count` little-endian elements; the inner error is the index of the first that is not finite.
 fn decode(
     data: &mut impl Read,
-    float: Float,
+    [mantissa_bits, exponent_bits]: [u32; 2],
     width: usize,
     count: usize,
 ) -> std::io::Result<Result<Vec<Dyadic>, usize>> {
@@ -232,7 +200,8 @@ fn decode(
         let bytes = &mut buffer[..width * CHUNK.min(count - values.len())];
         data.read_exact(bytes)?;
         for element in bytes.chunks_exact(width) {
-            match float.decode(element) {
+            let bits = element.iter().rev().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+            match Dyadic::decode(bits, mantissa_bits, exponent_bits) {
                 Some(value) => values.push(value),
                 None => return Ok(Err(values.len())),
             }
@@ -240,3 +209,6 @@ fn decode(
     }
     Ok(Ok(values))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! What the integration tests share: an independent f64 forward pass, and files to check.
 #![allow(dead_code, reason = "every test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod reference;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// A model folder with F32 weights in one or several files.
+/// A model folder with its weights in one or several files.
 pub struct Reference {
     config: Value,
     tensors: BTreeMap<String, Vec<f64>>,
@@ -43,11 +43,11 @@ impl Reference {
         self.tensors.get(name).unwrap_or_else(|| panic!("{name}"))
     }
 
-    /// Logits after the prefix, of a `gpt2`, `llama` or attention-only model.
+    /// Logits after the prefix, of a model of any family.
     pub fn logits(&self, prefix: &[u32]) -> Vec<f64> {
         match self.config["model_type"].as_str().unwrap() {
             "gpt2" => self.gpt2(prefix),
-            "llama" => self.llama(prefix),
+            "llama" | "qwen2" => self.llama(prefix),
             _ => self.hooked(prefix),
         }
     }
@@ -56,6 +56,36 @@ impl Reference {
     pub fn probability(&self, prefix: &[u32], target: u32, temperature: f64) -> f64 {
         let logits: Vec<f64> = self.logits(prefix).iter().map(|l| l / temperature).collect();
         softmax(&logits)[usize::try_from(target).unwrap()]
+    }
+
+    /// The head theorem's bound for weights λ over other tokens, straight from its formula.
+    pub fn head_bound(&self, target: usize, lambda: &[(usize, f64)], temperature: f64) -> f64 {
+        let is_gpt2 = self.config["model_type"] == "gpt2";
+        let gain = self.tensor(if is_gpt2 { "ln_f.weight" } else { "norm.weight" });
+        let shift = self.tensors.get("ln_f.bias");
+        let embed = if is_gpt2 { "wte.weight" } else { "embed_tokens.weight" };
+        let unembed =
+            self.tensor(if self.tensors.contains_key("lm_head.weight") { "lm_head.weight" } else { embed });
+        let d = gain.len();
+        let row = |j: usize| &unembed[j * d..(j + 1) * d];
+        let constant = |j: usize| {
+            let of_shift = shift.map_or(0.0, |b| row(j).iter().zip(b).map(|(u, b)| u * b).sum());
+            of_shift + self.tensors.get("lm_head.bias").map_or(0.0, |b| b[j])
+        };
+        let (mut g, mut c, mut entropy) = (vec![0.0; d], 0.0, 0.0);
+        for (j, weight) in lambda {
+            c += weight * (constant(*j) - constant(target));
+            entropy -= weight * weight.ln();
+            for i in 0..d {
+                g[i] += weight * gain[i] * (row(*j)[i] - row(target)[i]);
+            }
+        }
+        if is_gpt2 {
+            let mean = g.iter().sum::<f64>() / d as f64;
+            g.iter_mut().for_each(|g| *g -= mean);
+        }
+        let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+        1.0 / (1.0 + (entropy + (c - (d as f64).sqrt() * norm) / temperature).exp())
     }
 
     /// `y = x W (+ b)`, `W [in, out]`.
@@ -104,8 +134,9 @@ impl Reference {
                 })
                 .collect();
             let part = |i: usize| qkv.iter().map(|row| row[i * d..(i + 1) * d].to_vec()).collect::<Vec<_>>();
-            let mixed =
-                attention(&part(0), &part(1), &part(2), n_heads, n_heads, ((d / n_heads) as f64).sqrt());
+            let by_layer = self.config["scale_attn_by_inverse_layer_idx"].as_bool().unwrap_or(false);
+            let scale = ((d / n_heads) as f64).sqrt() * if by_layer { layer as f64 + 1.0 } else { 1.0 };
+            let mixed = attention(&part(0), &part(1), &part(2), n_heads, n_heads, scale);
             for (x, mixed) in x.iter_mut().zip(&mixed) {
                 add(x, &self.conv1d(mixed, &format!("{name}.attn.c_proj")));
                 let mut hidden =
@@ -134,7 +165,15 @@ impl Reference {
             let normed: Vec<Vec<f64>> =
                 x.iter().map(|x| self.rms_norm(x, &format!("{name}.input_layernorm.weight"))).collect();
             let part = |p: &str| -> Vec<Vec<f64>> {
-                normed.iter().map(|x| self.linear(x, &format!("{name}.self_attn.{p}_proj.weight"))).collect()
+                let name = format!("{name}.self_attn.{p}_proj");
+                let project = |x: &Vec<f64>| {
+                    let mut y = self.linear(x, &format!("{name}.weight"));
+                    if let Some(bias) = self.tensors.get(&format!("{name}.bias")) {
+                        add(&mut y, bias);
+                    }
+                    y
+                };
+                normed.iter().map(project).collect()
             };
             let turned = |rows: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
                 let turn = |(position, row): (usize, Vec<f64>)| rotary(&row, position, head_dim, theta);
@@ -221,11 +260,11 @@ fn attention(
 ) -> Vec<Vec<f64>> {
     let head_dim = q[0].len() / n_heads;
     let mut out = Vec::new();
-    for n in 0..q.len() {
+    for (n, q) in q.iter().enumerate() {
         let mut row = Vec::new();
         for head in 0..n_heads {
             let (at, kv) = (head * head_dim, head / (n_heads / n_kv) * head_dim);
-            let score = |j: usize| (0..head_dim).map(|i| q[n][at + i] * k[j][kv + i]).sum::<f64>() / scale;
+            let score = |j: usize| (0..head_dim).map(|i| q[at + i] * k[j][kv + i]).sum::<f64>() / scale;
             let weights = softmax(&(0..=n).map(score).collect::<Vec<_>>());
             row.extend((0..head_dim).map(|i| (0..=n).map(|j| weights[j] * v[j][kv + i]).sum::<f64>()));
         }
