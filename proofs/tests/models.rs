@@ -1,12 +1,14 @@
-//! The checker on the tiny models and on real ones, against a plain f64 forward pass. Real models are skipped, loudly,
-//! where they are absent.
+//! The checker on the tiny models, the shipped ones and other real ones, against a plain f64 forward pass. The other
+//! real ones are skipped, loudly, where they are absent.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
 use std::path::PathBuf;
 
-use common::{ceiling, check_proof, ends, reference::Reference, shared_model, softmax_lambda, tiny_model};
+use common::{
+    ceiling, check_proof, ends, reference::Reference, shared_model, shipped_model, softmax_lambda, tiny_model,
+};
 use llmprove_proofs::{CheckError, Decimal, Predicate, Proof, Reject, Statement, Verdict};
 
 const TINY: [&str; 5] = ["tiny-gpt2", "tiny-gpt2-erf", "tiny-llama", "tiny-qwen2", "tiny-hooked"];
@@ -22,7 +24,9 @@ const REAL: [&str; 8] = [
 ];
 
 fn models() -> impl Iterator<Item = PathBuf> {
-    TINY.iter().map(|name| tiny_model(name)).chain(REAL.iter().filter_map(|name| shared_model(name)))
+    let shipped = ["moby-l1", "moby-l2", "moby-llama", "max-of-4"].iter().map(|name| shipped_model(name));
+    let tiny = TINY.iter().map(|name| tiny_model(name));
+    tiny.chain(shipped).chain(REAL.iter().filter_map(|name| shared_model(name)))
 }
 
 fn at_temperature(mut statement: Statement, text: &str) -> Statement {

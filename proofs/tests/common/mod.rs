@@ -22,6 +22,11 @@ pub fn shared_model(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// A trained model of this repository.
+pub fn shipped_model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
+}
+
 /// A tiny model of this crate's tests.
 pub fn tiny_model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
