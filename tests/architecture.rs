@@ -74,9 +74,3 @@ fn only_the_command_line_and_model_loading_touch_the_outside_world() {
 fn only_num_computes_enclosures_of_elementary_functions() {
     only_in(&["num"], &["core_math::"]);
 }
-
-#[test]
-fn the_checker_forbids_unsafe_code() {
-    let lib = Path::new(env!("CARGO_MANIFEST_DIR")).join("proofs/src/lib.rs");
-    assert!(std::fs::read_to_string(lib).unwrap().contains("#![forbid(unsafe_code)]"));
-}
