@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{REFERENCE_MODELS, reference, shared_models};
+use common::{reference, reference_models, shared_models};
 use llmprove::model::{Evaluator, ModelFolder};
 use ndarray::Array2;
 
@@ -15,10 +15,8 @@ fn difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 
 #[test]
 fn logits_equal_the_reference_on_every_model() {
-    let Some(models) = shared_models("reference logits") else { return };
-    for name in REFERENCE_MODELS {
-        let model = ModelFolder::open(models.join(name)).unwrap().load().unwrap();
-        let cases = reference(name);
+    for (name, model) in reference_models("reference logits") {
+        let cases = reference(&name);
         // All lengths in one call, so that the batch is ragged.
         let prefixes: Vec<Vec<u32>> = cases.iter().map(|case| case.prefix.clone()).collect();
         let logits = Evaluator::new(&model).next_logits(&prefixes).unwrap();
@@ -31,13 +29,11 @@ fn logits_equal_the_reference_on_every_model() {
 
 #[test]
 fn shared_prefixes_change_nothing() {
-    let Some(models) = shared_models("shared prefixes") else { return };
-    for name in REFERENCE_MODELS {
-        let model = ModelFolder::open(models.join(name)).unwrap().load().unwrap();
+    for (name, model) in reference_models("shared prefixes") {
         let evaluator = Evaluator::new(&model);
         let vocab = model.head.vocab_size() as u32;
         let prefix =
-            reference(name).into_iter().rfind(|case| case.prefix.len() < model.context).unwrap().prefix;
+            reference(&name).into_iter().rfind(|case| case.prefix.len() < model.context).unwrap().prefix;
         let tokens: Vec<u32> = (0..vocab).collect();
 
         let whole: Vec<Vec<u32>> = tokens.iter().map(|&t| [prefix.as_slice(), &[t]].concat()).collect();

@@ -12,6 +12,7 @@ mod folder;
 mod header;
 mod layer;
 mod prefix;
+pub mod rigorous;
 mod tensors;
 mod vocab;
 

@@ -4,12 +4,18 @@
 //! lies in the enclosure passed out. A non-finite end stays as it is (±∞) and never turns into a finite one; a NaN end
 //! is replaced by the infinite end of its side.
 
+mod activation;
 pub mod decimal;
+mod dot;
 mod elementary;
 pub mod gamma;
 mod interval;
 mod logarithm;
+mod rotation;
 
+pub use activation::{gelu_erf, gelu_tanh, relu, silu};
+pub use dot::{dot, vec_mat};
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
 pub use logarithm::LnUpper;
+pub use rotation::{cos, pow, sin};

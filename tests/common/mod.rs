@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use llmprove::model::{Model, ModelFolder};
+
 /// The folder of real models beside the repository (or `$LLMPROVE_SHARED/models`); `None`, said aloud, where it is absent.
 pub fn shared_models(test: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("LLMPROVE_SHARED")
@@ -23,19 +25,29 @@ pub struct Case {
     pub prefix: Vec<u32>,
     /// One per token.
     pub logits: Vec<f64>,
+    /// Probabilities of a few tokens.
+    pub probabilities: Vec<(u32, f64)>,
 }
 
-/// Models with recorded reference logits, by the names of their folders.
-pub const REFERENCE_MODELS: &[&str] = &[
-    "gbmi-induction-2L",
-    "gpt-by-hand",
-    "kjv-char-l1",
-    "kjv-char-l2",
-    "leangpt-d16-l1",
-    "leangpt-d32-l2-ctx16",
-    "nanogpt-sort-abc",
-    "stories260K",
-];
+/// Every model with recorded reference logits: the shipped ones, and the real ones where these are present.
+pub fn reference_models(test: &str) -> Vec<(String, Model)> {
+    let shipped = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folders = [Some(shipped), shared_models(test)].into_iter().flatten();
+    let mut models = Vec::new();
+    for folder in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let folder = folder.unwrap();
+        let name = folder.file_name().into_string().unwrap();
+        if fixture(&name).exists() {
+            models.push((name, ModelFolder::open(folder.path()).unwrap().load().unwrap()));
+        }
+    }
+    models.sort_by(|(a, _), (b, _)| a.cmp(b));
+    models
+}
+
+fn fixture(model: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/reference/{model}.json"))
+}
 
 /// The recorded logits of a model.
 pub fn reference(model: &str) -> Vec<Case> {
@@ -43,8 +55,6 @@ pub fn reference(model: &str) -> Vec<Case> {
     struct File {
         cases: Vec<Case>,
     }
-    let path =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/reference/{model}.json"));
-    let file: File = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let file: File = serde_json::from_slice(&std::fs::read(fixture(model)).unwrap()).unwrap();
     file.cases
 }

@@ -1,20 +1,23 @@
-"""Reference logits for the models of a folder, written in float64 NumPy straight from the papers' formulas.
+"""Reference logits for the models of a folder, with 60 decimal digits, straight from the papers' formulas.
 
 Nothing here is shared with the Rust code: safetensors are read by hand, gpt2 / llama / hooked_transformer are computed
-one prefix at a time. Float64 rounding leaves errors far below 1e-9 at these sizes.
+one prefix at a time. Each recorded number is the float64 nearest to the real one, so that an interval with float64 ends
+that holds the real number holds the recorded one.
 
-    python -m venv /tmp/venv && /tmp/venv/bin/pip install numpy
+    python -m venv /tmp/venv && /tmp/venv/bin/pip install numpy mpmath gmpy2
     /tmp/venv/bin/python tests/reference/make.py MODELS_DIR tests/fixtures/reference
     /tmp/venv/bin/python tests/reference/make.py models tests/fixtures/reference
 """
 
 import json
-import math
 import pathlib
 import struct
 import sys
 
+import mpmath as mp
 import numpy as np
+
+mp.mp.dps = 60
 
 
 def read_safetensors(path):
@@ -28,39 +31,53 @@ def read_safetensors(path):
             continue
         assert info["dtype"] == "F32", (name, info["dtype"])
         lo, hi = info["data_offsets"]
-        tensors[name] = np.frombuffer(data[lo:hi], "<f4").reshape(info["shape"]).astype(np.float64)
+        tensors[name] = np.frombuffer(data[lo:hi], "<f4").reshape(info["shape"])
+        tensors[name] = pointwise(lambda x: mp.mpf(float(x)))(tensors[name])
     return tensors
 
 
+def pointwise(f):
+    return lambda x: np.vectorize(f, otypes=[object])(x)
+
+
+exp, sqrt, tanh, erf, sin, cos = map(pointwise, (mp.exp, mp.sqrt, mp.tanh, mp.erf, mp.sin, mp.cos))
+
+
+def mean(x):
+    return x.sum(-1, keepdims=True) / mp.mpf(x.shape[-1])
+
+
 def softmax(s):
-    e = np.exp(s - s.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    e = exp(s - s.max())
+    return e / e.sum()
 
 
 def layer_norm(x, g, b, eps):
-    c = x - x.mean(-1, keepdims=True)
-    return c / np.sqrt((c * c).mean(-1, keepdims=True) + eps) * g + b
+    c = x - mean(x)
+    return c / sqrt(mean(c * c) + eps) * g + b
 
 
 def rms_norm(x, g, eps):
-    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * g
+    return x / sqrt(mean(x * x) + eps) * g
 
 
-ERF = np.vectorize(math.erf)
+# Decimal constants of a formula are taken as decimals; settings as the f64 that JSON gives.
 ACTIVATIONS = {
-    "gelu_new": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    "gelu": lambda x: 0.5 * x * (1 + ERF(x / math.sqrt(2))),
-    "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu_new": lambda x: x / 2 * (1 + tanh(mp.sqrt(2 / mp.pi) * (x + mp.mpf("0.044715") * x * x * x))),
+    "gelu": lambda x: x / 2 * (1 + erf(x / mp.sqrt(2))),
+    "relu": pointwise(lambda x: max(x, mp.mpf(0))),
+    "silu": lambda x: x / (1 + exp(-x)),
 }
 
 
 def attend(q, k, v, scale):
     """q, k, v: [heads, n, head_dim]; causal; returns [n, heads * head_dim]."""
-    n = q.shape[1]
-    s = np.einsum("hic,hjc->hij", q, k) * scale
-    s[:, np.triu(np.ones((n, n), bool), 1)] = -np.inf
-    return np.einsum("hij,hjc->ihc", softmax(s), v).reshape(n, -1)
+    heads, n, _ = q.shape
+    rows = []
+    for i in range(n):
+        parts = [softmax(k[h, : i + 1] @ q[h, i] * scale) @ v[h, : i + 1] for h in range(heads)]
+        rows.append(np.concatenate(parts))
+    return np.array(rows)
 
 
 def split(x, heads):
@@ -76,7 +93,7 @@ def gpt2(config, w, tokens):
         z = layer_norm(x, w[p + "ln_1.weight"], w[p + "ln_1.bias"], eps)
         qkv = z @ w[p + "attn.c_attn.weight"] + w[p + "attn.c_attn.bias"]
         q, k, v = (split(part, heads) for part in np.split(qkv, 3, axis=1))
-        o = attend(q, k, v, 1 / math.sqrt(d // heads))
+        o = attend(q, k, v, 1 / mp.sqrt(d // heads))
         x = x + o @ w[p + "attn.c_proj.weight"] + w[p + "attn.c_proj.bias"]
         z = layer_norm(x, w[p + "ln_2.weight"], w[p + "ln_2.bias"], eps)
         g = act(z @ w[p + "mlp.c_fc.weight"] + w[p + "mlp.c_fc.bias"])
@@ -89,9 +106,10 @@ def gpt2(config, w, tokens):
 def rope(x, theta):
     """Rotate halves; x: [heads, n, head_dim]."""
     half = x.shape[2] // 2
-    angle = np.arange(x.shape[1])[:, None] * theta ** (-2 * np.arange(half) / x.shape[2])
+    frequency = np.array([mp.power(theta, mp.mpf(-2 * i) / x.shape[2]) for i in range(half)])
+    angle = np.arange(x.shape[1])[:, None] * frequency
     a, b = x[:, :, :half], x[:, :, half:]
-    return np.concatenate([a * np.cos(angle) - b * np.sin(angle), b * np.cos(angle) + a * np.sin(angle)], axis=2)
+    return np.concatenate([a * cos(angle) - b * sin(angle), b * cos(angle) + a * sin(angle)], axis=2)
 
 
 def llama(config, w, tokens):
@@ -105,7 +123,7 @@ def llama(config, w, tokens):
         k = rope(split(z @ w[p + "self_attn.k_proj.weight"].T, kv_heads), theta)
         v = split(z @ w[p + "self_attn.v_proj.weight"].T, kv_heads)
         k, v = (np.repeat(t, heads // kv_heads, axis=0) for t in (k, v))
-        o = attend(q, k, v, 1 / math.sqrt(q.shape[2]))
+        o = attend(q, k, v, 1 / mp.sqrt(q.shape[2]))
         x = x + o @ w[p + "self_attn.o_proj.weight"].T
         z = rms_norm(x, w[p + "post_attention_layernorm.weight"], eps)
         g = act(z @ w[p + "mlp.gate_proj.weight"].T) * (z @ w[p + "mlp.up_proj.weight"].T)
@@ -120,7 +138,7 @@ def hooked_transformer(config, w, tokens):
     for i in range(config["n_layers"]):
         p = f"blocks.{i}.attn."
         q, k, v = (np.einsum("nd,hdc->hnc", x, w[p + "W_" + s]) + w[p + "b_" + s][:, None] for s in "QKV")
-        o = attend(q, k, v, 1 / config["attn_scale"])
+        o = attend(q, k, v, 1 / mp.mpf(config["attn_scale"]))
         heads, c, d = w[p + "W_O"].shape
         x = x + o @ w[p + "W_O"].reshape(heads * c, d) + w[p + "b_O"]
     return x[-1] @ w["unembed.W_U"] + w["unembed.b_U"]
@@ -151,7 +169,15 @@ def main():
         cases = []
         for prefix in prefixes(config[vocab], config[context]):
             logits = forward(config, weights, np.array(prefix))
-            cases.append({"prefix": prefix, "logits": [float(x) for x in logits]})
+            p = softmax(logits)
+            some = sorted({0, len(p) // 2, len(p) - 1, int(np.argmax(p))})
+            cases.append(
+                {
+                    "prefix": prefix,
+                    "logits": [float(x) for x in logits],
+                    "probabilities": [[t, float(p[t])] for t in some],
+                }
+            )
         (out / f"{folder.name}.json").write_text(json.dumps({"cases": cases}) + "\n")
         print(folder.name, len(cases), "prefixes")
 
