@@ -58,6 +58,7 @@ fn apply(
     let temperature = temperature.as_ref().map_or(RBig::ONE, |t| t.value().clone());
     match proof {
         Proof::Head { denominator, lambda } => {
+            folder.refuse_unused()?;
             let bound = head_bound(head, *token, &temperature, *denominator, lambda)?;
             if !bound.at_most(threshold.value()) {
                 let (_, bound) = bound.decimals();

@@ -132,20 +132,25 @@ impl Family {
         }
     }
 
-    /// Whether a rule with this scope reads the tensor `name`. Masks and tables that old files carry along are not read.
-    pub fn reads(self, name: &str, scope: Scope) -> bool {
-        let (head, unused): (&[&str], &[&str]) = match self {
-            Family::Gpt2 => (
-                &["ln_f.weight", "ln_f.bias", "wte.weight", "lm_head.weight", "lm_head.bias"],
-                &[".attn.bias", ".attn.masked_bias"],
-            ),
+    /// Whether the configuration says that the unembedding is the embedding.
+    pub fn is_tied(self, config: &Config) -> Result<bool, InputError> {
+        Ok(config.get("tie_word_embeddings")?.unwrap_or(self == Family::Gpt2))
+    }
+
+    /// Whether the tensor `name` belongs to what a rule with this scope looks at. Masks and tables that old files carry
+    /// along don't.
+    pub fn reads(self, name: &str, scope: Scope, is_tied: bool) -> bool {
+        let (norm, embed, unembed, unused): (&str, &str, &str, &[&str]) = match self {
+            Family::Gpt2 => ("ln_f.", "wte.", "lm_head.", &[".attn.bias", ".attn.masked_bias"]),
             Family::Llama | Family::Qwen2 => {
-                (&["norm.weight", "embed_tokens.weight", "lm_head.weight"], &[".rotary_emb.inv_freq"])
+                ("norm.", "embed_tokens.", "lm_head.", &[".rotary_emb.inv_freq"])
             }
-            Family::Hooked => (&["unembed.W_U", "unembed.b_U"], &[".attn.mask", ".attn.IGNORE"]),
+            Family::Hooked => ("ln_final.", "embed.", "unembed.", &[".attn.mask", ".attn.IGNORE"]),
         };
         match scope {
-            Scope::Head => head.contains(&name),
+            Scope::Head => {
+                name.starts_with(norm) || name.starts_with(unembed) || is_tied && name.starts_with(embed)
+            }
             Scope::Network => !unused.iter().any(|end| name.ends_with(end)),
         }
     }
@@ -168,12 +173,12 @@ impl Folder {
         match self.family {
             Family::Gpt2 => Ok(Head {
                 norm: Some(self.layer_norm("ln_f", width)?),
-                unembed: Cow::Borrowed(self.unembed("wte.weight", true, &shape)?),
+                unembed: Cow::Borrowed(self.unembed("wte.weight", &shape)?),
                 bias: self.find("lm_head.bias", &[vocabulary])?,
             }),
             Family::Llama | Family::Qwen2 => Ok(Head {
                 norm: Some(self.rms_norm("norm.weight", width)?),
-                unembed: Cow::Borrowed(self.unembed("embed_tokens.weight", false, &shape)?),
+                unembed: Cow::Borrowed(self.unembed("embed_tokens.weight", &shape)?),
                 bias: None,
             }),
             Family::Hooked => Ok(Head {
@@ -185,8 +190,8 @@ impl Folder {
     }
 
     /// lm_head.weight, or the embedding where the configuration ties the two.
-    fn unembed(&self, embed: &str, tied_by_default: bool, shape: &[usize]) -> Result<&Tensor, InputError> {
-        if !self.config.get("tie_word_embeddings")?.unwrap_or(tied_by_default) {
+    fn unembed(&self, embed: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
+        if !self.family.is_tied(&self.config)? {
             return self.tensor("lm_head.weight", shape);
         }
         let embed = self.tensor(embed, shape)?;

@@ -75,7 +75,8 @@ impl Folder {
         hashes.insert(CONFIG.into(), sha256_hex(&config));
         let config = Config::parse(&config)?;
         let family = Family::of(&config)?;
-        let want = |name: &str| family.reads(name, scope);
+        let is_tied = family.is_tied(&config)?;
+        let want = |name: &str| family.reads(name, scope, is_tied);
         let mut tensors = BTreeMap::new();
         for file in files {
             let path = dir.join(&file);
@@ -108,7 +109,7 @@ impl Folder {
         self.find(name, shape)?.ok_or_else(missing)
     }
 
-    /// Refuses a tensor that was read and not asked for: the network might be another one than the rules know.
+    /// Refuses a tensor that was read but that no rule asked for: the model might be another one than the rules know.
     pub fn refuse_unused(&self) -> Result<(), InputError> {
         let used = self.used.borrow();
         match self.tensors.keys().find(|name| !used.contains(*name)) {

@@ -89,7 +89,11 @@ impl Linear {
     }
 
     /// Encloses `W x + b`.
+    ///
+    /// # Panics
+    /// If `x` has another length than the rows of W.
     pub fn apply(&self, x: &Vector) -> Vec<Interval> {
+        assert!(x.digits.iter().all(|digits| digits.len() == self.columns), "lengths of a product agree");
         let exponent = i32::from(self.unit) - i32::try_from(FRACTION_BITS).expect("256 fits");
         let output = |(r, norm): (usize, &IBig)| {
             let mut middle = IBig::ZERO;

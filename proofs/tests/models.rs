@@ -1,32 +1,66 @@
-//! The checker on the tiny models, the shipped ones and other real ones, against a plain f64 forward pass. The other
-//! real ones are skipped, loudly, where they are absent.
+//! The checker on tiny and on real models, against a plain f64 forward pass and against recorded logits. Real models
+//! that are not part of the repository are skipped, loudly, where they are absent.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use common::{
-    ceiling, check_proof, ends, reference::Reference, shared_model, shipped_model, softmax_lambda, tiny_model,
-};
+use common::reference::{Reference, softmax};
+use common::{ceiling, check_proof, ends, shared_model, shipped_model, softmax_lambda, tiny_model};
 use llmprove_proofs::{CheckError, Decimal, Predicate, Proof, Reject, Statement, Verdict};
+use serde::Deserialize;
 
 const TINY: [&str; 5] = ["tiny-gpt2", "tiny-gpt2-erf", "tiny-llama", "tiny-qwen2", "tiny-hooked"];
-const REAL: [&str; 8] = [
-    "stories260K",
-    "leangpt-d16-l1",
-    "leangpt-d32-l2-ctx16",
-    "gpt-by-hand",
-    "kjv-char-l1",
-    "kjv-char-l2",
-    "nanogpt-sort-abc",
-    "gbmi-induction-2L",
-];
-
+/// Every prefix length of these is cheap.
 fn models() -> impl Iterator<Item = PathBuf> {
     let shipped = ["moby-l1", "moby-l2", "moby-llama", "max-of-4"].iter().map(|name| shipped_model(name));
-    let tiny = TINY.iter().map(|name| tiny_model(name));
-    tiny.chain(shipped).chain(REAL.iter().filter_map(|name| shared_model(name)))
+    let shared = ["stories260K", "leangpt-d32-l2-ctx16"].iter().filter_map(|name| shared_model(name));
+    TINY.iter().map(|name| tiny_model(name)).chain(shipped).chain(shared)
+}
+
+/// Logits after some prefixes, as another implementation computed them in f64.
+#[derive(Deserialize)]
+struct Recorded {
+    cases: Vec<RecordedCase>,
+}
+
+#[derive(Deserialize)]
+struct RecordedCase {
+    prefix: Vec<u32>,
+    logits: Vec<f64>,
+}
+
+#[test]
+fn witness_enclosures_contain_recorded_values() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/reference");
+    let mut n_models = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let shipped = shipped_model(name);
+        let dir = if shipped.exists() { Some(shipped) } else { shared_model(name) };
+        let Some(dir) = dir else { continue };
+        let recorded: Recorded = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for RecordedCase { prefix, logits } in recorded.cases {
+            let target = most_probable(&logits);
+            let p = softmax(&logits)[usize::try_from(target).unwrap()];
+            let statement = ceiling(&dir, target, &format!("{:.9}", p - 1e-6));
+            let theorem = check_proof(&dir, &statement, Proof::Witness { prefix: prefix.clone() }).unwrap();
+            let [lower, upper] = ends(&theorem);
+            assert!(lower - 1e-9 <= p && p <= upper + 1e-9, "{name} {prefix:?}: {p} and [{lower}, {upper}]");
+            assert!(upper - lower < 1e-14, "{name} {prefix:?}: width {}", upper - lower);
+        }
+        n_models += 1;
+    }
+    assert!(n_models >= 4, "the shipped models are there at least");
+}
+
+/// The token that a witness can stand for.
+fn most_probable(logits: &[f64]) -> u32 {
+    let token = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+    u32::try_from(token).unwrap()
 }
 
 fn at_temperature(mut statement: Statement, text: &str) -> Statement {
@@ -46,7 +80,7 @@ fn prefixes(vocabulary: u32) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn witness_enclosures_contain_the_float_value() {
+fn witness_enclosures_contain_the_float_value_at_any_temperature() {
     for dir in models() {
         let reference = Reference::load(&dir);
         let vocabulary = u32::try_from(reference.logits(&[0]).len()).unwrap();
@@ -54,9 +88,7 @@ fn witness_enclosures_contain_the_float_value() {
             prefixes(vocabulary).into_iter().zip([("1", 1.0), ("0.7", 0.7), ("2", 2.0)])
         {
             let logits = reference.logits(&prefix);
-            // The most probable token, so that the witness stands.
-            let target = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
-            let target = u32::try_from(target).unwrap();
+            let target = most_probable(&logits);
             let p = reference.probability(&prefix, target, temperature);
             let statement =
                 |threshold: f64| at_temperature(ceiling(&dir, target, &format!("{threshold:.9}")), text);
