@@ -7,8 +7,17 @@ use std::path::{Path, PathBuf};
 /// Most lines of a source file.
 const MAX_LINES: usize = 500;
 /// Folders with source code.
-const FOLDERS: [&str; 7] =
-    ["src", "solvers/src", "proofs/src", "models/train/src", "tests", "benches", "examples"];
+const FOLDERS: [&str; 9] = [
+    "src",
+    "solvers/src",
+    "proofs/src",
+    "models/train/src",
+    "tests",
+    "proofs/tests",
+    "benches",
+    "examples",
+    "fuzz/fuzz_targets",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
