@@ -17,5 +17,5 @@ pub use activation::{gelu_erf, gelu_tanh, relu, silu};
 pub use dot::{dot, vec_mat};
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
-pub use logarithm::LnUpper;
+pub use logarithm::ln_upper;
 pub use rotation::{cos, pow, sin};

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::dual::{Dual, SumError, Sums};
 use super::problem::Problem;
-use super::real::Real;
+use super::real::{Real, exponent};
 use crate::model::TokenId;
 
 /// `λ` is rounded to multiples of about `2^−50`, so that the denominator stays below `2^53`.
@@ -35,7 +35,7 @@ impl HeadCertificate {
     /// Rounds the softmax at `point` without the target to integers and evaluates what they prove.
     pub fn at_point(problem: &Problem, target: usize, point: &Array1<f64>) -> HeadCertificate {
         let n = problem.vocab_size();
-        let temperature = problem.temperature.mid_rad().0;
+        let temperature = problem.near_temperature();
         let scaled = point * &problem.gain / temperature;
         let mut weights: Vec<f64> = (0..n)
             .into_par_iter()
@@ -47,7 +47,8 @@ impl HeadCertificate {
             })
             .collect();
         weights[target] = f64::NEG_INFINITY;
-        f64::exponentials(&mut weights);
+        let unit = exponent(f64::largest(&weights));
+        f64::exponentials(&mut weights, unit);
         let total: f64 = weights.iter().sum();
         let least = NEGLIGIBLE / n as f64;
         let numerator = |w: f64| if w / total >= least { (w / total * SCALE).round() } else { 0.0 };
@@ -65,8 +66,9 @@ impl HeadCertificate {
             .map(|(j, &n)| (j as TokenId, n))
             .collect();
         let denominator = lambda.iter().fold(0u64, |sum, &(_, n)| sum.saturating_add(n));
-        let weights = numerators.iter().enumerate().map(|(j, &n)| if j == target { 0.0 } else { n as f64 });
-        let sums = Sums::of_block(problem, 0, weights, 0);
+        let mut weights: Vec<f64> = numerators.iter().map(|&n| n as f64).collect();
+        weights[target] = 0.0;
+        let sums = Sums::of_block(problem, 0, &weights);
         let parts: Vec<Array1<f64>> = lambda
             .par_chunks(CHUNK)
             .map(|lambda| {

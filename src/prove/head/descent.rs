@@ -118,11 +118,14 @@ impl Descent {
         let (z, d) = (&self.trial, self.radius * self.radius);
         let mu = -gradient.dot(z) / d;
         let on_sphere = mu > 0.0 && z.dot(z) > d * (1.0 - 1e-9);
+        // Without memory, a step inside the ball has the length of the radius and one on the sphere takes g as linear.
+        let size = gradient.dot(gradient).sqrt();
         for attempt in 0..2 {
             if attempt == 1 {
                 self.memory.clear();
             }
-            let curvature = self.memory.last_curvature().unwrap_or(0.0);
+            let curvature =
+                self.memory.last_curvature().unwrap_or(if on_sphere { 0.0 } else { size / self.radius });
             let (direction, slope) = if on_sphere {
                 let residual = gradient + &(z * mu);
                 let solved = self.memory.solve(mu, curvature, &residual);

@@ -6,99 +6,94 @@
 //! blocks of the vocabulary are kept as enclosures; the one sum of vectors, `Σ x_j U_j`, comes from a plain matrix product
 //! whose error is bounded a priori: componentwise by `γ_n Σ x_j |U_jk|`, hence in norm by `γ_n Σ x_j ‖a_j‖` once `γ` is applied.
 
+use multiversion::multiversion;
 use ndarray::{Array1, ArrayView1};
 
 use super::problem::Problem;
 use crate::num::gamma::{ROUNDOFF_F64, gamma, nonnegative, norm_upper, signed};
-use crate::num::{Interval, LnUpper, sigmoid};
+use crate::num::{Interval, ln_upper, sigmoid};
 
-/// What the dual needs of the weights `x_j = 2^exponent · y_j`, each an enclosure; all in units of `2^exponent`.
+/// What the dual needs of the weights `x_j`, each an enclosure.
 #[derive(Debug, Clone)]
 pub struct Sums {
-    /// Binary exponent of the unit.
-    pub exponent: i32,
-    /// `Σ y_j`.
+    /// `Σ x_j`.
     pub total: Interval,
-    /// `Σ y_j ln y_j`, only its upper end being tight.
+    /// Contains a number at or above `Σ x_j ln x_j`.
     pub log: Interval,
-    /// `Σ y_j c_j`.
+    /// `Σ x_j c_j`.
     pub constant: Interval,
-    /// `Σ y_j ‖a_j‖`.
+    /// Contains a number at or above `Σ x_j ‖a_j‖`.
     pub norm: Interval,
 }
 
-/// Terms further below the largest block than `2^−DROP` get weight zero.
-const DROP: i64 = 200;
-
 impl Sums {
-    /// The sums of one block: the weights of the tokens from `first` on, none negative. The target has weight zero.
-    pub fn of_block(
-        problem: &Problem,
-        first: usize,
-        weights: impl ExactSizeIterator<Item = f64>,
-        exponent: i32,
-    ) -> Sums {
-        let (n, ln) = (weights.len(), LnUpper::new());
-        let norms = &problem.norms[first..];
-        let [mut total, mut log, mut log_magnitude, mut norm] = [0.0; 4];
-        let [mut constant, mut constant_magnitude, mut constant_width] = [0.0; 3];
-        let constants = problem.constants.as_ref().map(|c| &c[first..]);
-        for (j, y) in weights.enumerate() {
-            if y == 0.0 {
-                continue;
-            }
-            let term = y * ln.of(y);
-            total += y;
-            log += term;
-            log_magnitude += term.abs();
-            norm += y * norms[j];
-            if let Some(c) = constants {
-                let lo = y * c[j].lo();
-                constant += lo;
-                constant_magnitude += lo.abs();
-                constant_width += y * c[j].width();
-            }
-        }
+    /// The sums over no tokens.
+    pub const EMPTY: Sums =
+        Sums { total: Interval::ZERO, log: Interval::ZERO, constant: Interval::ZERO, norm: Interval::ZERO };
+
+    /// The sums over the tokens from `first` on, with weights that are not negative; that of the target is zero.
+    pub fn of_block(problem: &Problem, first: usize, weights: &[f64]) -> Sums {
+        let n = weights.len();
+        let constants = problem.constants.as_ref().map_or(&[][..], |c| &c.lower[first..first + n]);
+        let [total, log, log_magnitude, norm, constant, constant_magnitude] =
+            add_up(weights, &problem.norms[first..first + n], constants);
+        let total = nonnegative(total, n);
         let constant = signed(constant, constant_magnitude, n + 1);
-        let constant_hi = constant + nonnegative(constant_width, n + 1);
+        let width = problem.constants.as_ref().map_or(0.0, |c| c.width);
         Sums {
-            exponent,
-            total: nonnegative(total, n),
+            total,
             log: signed(log, log_magnitude, n + 1),
-            constant: Interval::new(constant.lo(), constant_hi.hi()),
+            constant: constant + total * Interval::new(0.0, width),
             norm: nonnegative(norm, n + 1),
         }
     }
 
-    /// The sums over several blocks.
-    pub fn merge(blocks: &[Sums]) -> Sums {
-        let zero = Interval::ZERO;
-        let exponent = Sums::largest_exponent(blocks);
-        let mut sums = Sums { exponent, total: zero, log: zero, constant: zero, norm: zero };
-        let ln_2 = crate::num::ln(Interval::point(2.0));
-        for block in blocks {
-            let Some(factor) = block.factor(exponent) else { continue };
-            // Σ fy ln(fy) = f (Σ y ln y + ln f Σ y), and ln f is a multiple of ln 2.
-            let ln_factor = ln_2 * f64::from(block.exponent - exponent);
-            sums.total = sums.total + block.total * factor;
-            sums.log = sums.log + (block.log + block.total * ln_factor) * factor;
-            sums.constant = sums.constant + block.constant * factor;
-            sums.norm = sums.norm + block.norm * factor;
+    /// The sums over two disjoint sets of tokens.
+    pub fn and(self, other: &Sums) -> Sums {
+        Sums {
+            total: self.total + other.total,
+            log: self.log + other.log,
+            constant: self.constant + other.constant,
+            norm: self.norm + other.norm,
         }
-        sums
     }
+}
 
-    /// The unit in which several blocks are added.
-    pub fn largest_exponent(blocks: &[Sums]) -> i32 {
-        blocks.iter().map(|block| block.exponent).max().unwrap_or(0)
-    }
+/// Floats that are added up side by side.
+const LANES: usize = 8;
 
-    /// The power of two by which a block enters sums of the unit `2^exponent`, not below its own. `None` where it is so
-    /// small that its weights are set to zero, which is sound as long as they are left out of every sum.
-    pub fn factor(&self, exponent: i32) -> Option<f64> {
-        let shift = i64::from(self.exponent) - i64::from(exponent);
-        (shift >= -DROP).then(|| f64::from_bits(((1023 + shift) as u64) << 52))
+/// `Σ x`, `Σ x ln x`, `Σ |x ln x|`, `Σ x r`, `Σ x c` and `Σ |x c|` as floats with at most one rounding a term besides those of a
+/// sum of as many terms; `ln` from above. No constants read as zeros.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+fn add_up(weights: &[f64], norms: &[f64], constants: &[f64]) -> [f64; 6] {
+    let mut sums = [[0.0f64; LANES]; 6];
+    let weights = weights.chunks(LANES);
+    for (i, (x, r)) in weights.zip(norms.chunks(LANES)).enumerate() {
+        if x.iter().sum::<f64>() == 0.0 {
+            continue;
+        }
+        let mut terms = [[0.0f64; LANES]; 6];
+        let [total, log, log_magnitude, norm, constant, constant_magnitude] = &mut terms;
+        total[..x.len()].copy_from_slice(x);
+        norm[..r.len()].copy_from_slice(r);
+        if let Some(c) = constants.get(i * LANES..).map(|c| &c[..c.len().min(LANES)]) {
+            constant[..c.len()].copy_from_slice(c);
+        }
+        for k in 0..LANES {
+            let x = total[k];
+            log[k] = if x > 0.0 { x * ln_upper(x) } else { 0.0 };
+            log_magnitude[k] = log[k].abs();
+            norm[k] *= x;
+            constant[k] *= x;
+            constant_magnitude[k] = constant[k].abs();
+        }
+        for (sum, term) in sums.iter_mut().zip(&terms) {
+            for k in 0..LANES {
+                sum[k] += term[k];
+            }
+        }
     }
+    sums.map(|lanes| lanes.iter().sum())
 }
 
 /// How the float sums `Σ x_j U_j` were computed.
@@ -108,7 +103,7 @@ pub struct SumError {
     pub relative: f64,
     /// Number of roundings in `f64` on top.
     pub wide: usize,
-    /// Bound on the absolute error of a component by underflow, in units of the largest block.
+    /// Bound on the absolute error of a component by underflow.
     pub absolute: f64,
 }
 
@@ -128,7 +123,7 @@ impl Dual {
     /// The dual of which nothing is known.
     pub const NOTHING: Dual = Dual { log_odds: f64::NEG_INFINITY, margin: f64::NEG_INFINITY, rounding: 0.0 };
 
-    /// Evaluates the dual for `target` from the sums and from `vector`, the float value of `Σ y_j U_j` with `error`.
+    /// Evaluates the dual for `target` from the sums and from `vector`, the float value of `Σ x_j U_j` with `error`.
     pub fn evaluate(
         problem: &Problem,
         target: usize,
@@ -170,7 +165,7 @@ impl Dual {
         if !finite {
             return Dual::NOTHING;
         }
-        let rounding = off.hi() * problem.radius / problem.temperature.mid_rad().0;
+        let rounding = off.hi() * problem.radius / problem.near_temperature();
         Dual { log_odds: bound.lo(), margin: margin.lo(), rounding }
     }
 

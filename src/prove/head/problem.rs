@@ -25,12 +25,21 @@ pub struct Problem<'a> {
     pub centred: bool,
     /// Upper bound on `√d`.
     pub radius: f64,
-    /// Enclosures of `c_j`; `None` where all are zero.
-    pub constants: Option<Vec<Interval>>,
+    /// `c_j`; `None` where all are zero.
+    pub constants: Option<Constants>,
     /// Upper bounds on `‖a_j‖`.
     pub norms: Vec<f64>,
     /// Encloses the temperature `T > 0` that divides the logits.
     pub temperature: Interval,
+}
+
+/// Enclosures of the constants: `lower[j] <= c_j <= lower[j] + width`.
+#[derive(Debug)]
+pub struct Constants {
+    /// One per token.
+    pub lower: Vec<f64>,
+    /// Common width of the enclosures.
+    pub width: f64,
 }
 
 impl<'a> Problem<'a> {
@@ -68,12 +77,15 @@ impl<'a> Problem<'a> {
         let rows = (0..vocab_size).into_par_iter().with_min_len(256);
         let constants = (beta.is_some() || head.bias.is_some()).then(|| {
             let bias = |j: usize| head.bias.as_ref().map_or(0.0, |b| f64::from(b[j]));
-            rows.clone().map(|j| constant(head.unembed.row(j), beta.as_ref(), bias(j))).collect::<Vec<_>>()
+            let enclosures: Vec<Interval> =
+                rows.clone().map(|j| constant(head.unembed.row(j), beta.as_ref(), bias(j))).collect();
+            let width = enclosures.iter().map(|c| c.width()).fold(0.0, f64::max);
+            Constants { lower: enclosures.iter().map(|c| c.lo()).collect(), width }
         });
         let norms: Vec<f64> = rows
             .map(|j| norm_upper(head.unembed.row(j).iter().zip(&gain).map(|(&u, &g)| f64::from(u) * g)))
             .collect();
-        let constant_ok = |j: usize| constants.as_ref().is_none_or(|c| c[j].is_finite());
+        let constant_ok = |j: usize| constants.as_ref().is_none_or(|c| (c.lower[j] + c.width).is_finite());
         if let Some(token) = (0..vocab_size).find(|&j| !norms[j].is_finite() || !constant_ok(j)) {
             return Err(HeadError::NotFinite { token: token as TokenId });
         }
@@ -101,7 +113,14 @@ impl<'a> Problem<'a> {
 
     /// Encloses `c_j`.
     pub fn constant(&self, token: usize) -> Interval {
-        self.constants.as_ref().map_or(Interval::ZERO, |c| c[token])
+        self.constants
+            .as_ref()
+            .map_or(Interval::ZERO, |c| Interval::point(c.lower[token]) + Interval::new(0.0, c.width))
+    }
+
+    /// The temperature, to the nearest.
+    pub fn near_temperature(&self) -> f64 {
+        self.temperature.mid_rad().0
     }
 
     /// `Π x`, to the nearest: the identity for RMSNorm.

@@ -9,13 +9,13 @@ use super::descent::{Best, Descent};
 use super::evaluate::evaluate;
 use super::goal::Goal;
 use super::problem::Problem;
-use super::real::Real;
+use super::real::{Real, exponent};
 use crate::limits::Limits;
 use crate::model::{Head, TokenId};
 use crate::num::Interval;
 
 /// Targets that are evaluated together.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// Targets that one task works through where the vocabulary is too small to be split among threads.
 const LANE: usize = 32;
 /// Largest `|V|·d` that is worked on in `f64`.
@@ -40,8 +40,15 @@ pub struct HeadProof {
 pub struct HeadProver<'a> {
     problem: Problem<'a>,
     rows: Rows<'a>,
-    /// Mean of the rows `U_j` under the softmax at the centre of the ball.
+    centre: Centre,
+}
+
+/// The softmax at the centre of the ball, `ẑ = 0`: where the solver starts from. Floats.
+struct Centre {
+    /// Mean of the rows `U_j`.
     mean: Array1<f64>,
+    /// Mean eigenvalue of the covariance of the rows `a_j / T`.
+    curvature: f64,
 }
 
 /// `U` in the type that the solver calculates in.
@@ -62,8 +69,8 @@ impl<'a> HeadProver<'a> {
         } else {
             Rows::Narrow(head.unembed.as_standard_layout())
         };
-        let mean = mean_row(&problem);
-        Ok(HeadProver { problem, rows, mean })
+        let centre = Centre::new(&problem);
+        Ok(HeadProver { problem, rows, centre })
     }
 
     /// Bounds one token.
@@ -157,14 +164,16 @@ impl<'a> HeadProver<'a> {
         proofs.into_iter().flatten().collect()
     }
 
-    /// The point of the ball that favours the target most against the mean row.
+    /// Starts where the second-order expansion at the centre has its minimum, or at the sphere in that direction.
     fn start(&self, target: usize) -> Descent {
         let problem = &self.problem;
-        let mut towards = problem.unembed.row(target).mapv(f64::from) - &self.mean;
+        let mut towards = problem.unembed.row(target).mapv(f64::from) - &self.centre.mean;
         towards *= &problem.gain;
-        let towards = problem.project(towards);
-        let norm = towards.dot(&towards).sqrt();
-        let start = if norm > 0.0 { towards * (problem.radius / norm) } else { towards };
+        let towards = problem.project(towards) / problem.near_temperature();
+        let newton = 1.0 / self.centre.curvature;
+        let to_sphere = problem.radius / towards.dot(&towards).sqrt();
+        let step = newton.min(to_sphere);
+        let start = if step.is_finite() { towards * step } else { Array1::zeros(problem.width()) };
         Descent::new(target, problem.radius, start)
     }
 }
@@ -181,24 +190,30 @@ impl HeadProof {
     }
 }
 
-/// `Σ softmax(c)_j U_j`, to the nearest.
-fn mean_row(problem: &Problem) -> Array1<f64> {
-    let n = problem.vocab_size();
-    let temperature = problem.temperature.mid_rad().0;
-    let mut weights: Vec<f64> = (0..n).map(|j| problem.constant(j).mid_rad().0 / temperature).collect();
-    f64::exponentials(&mut weights);
-    let total: f64 = weights.iter().sum();
-    let chunk = 1024;
-    let parts: Vec<Array1<f64>> = weights
-        .par_chunks(chunk)
-        .enumerate()
-        .map(|(i, weights)| {
-            let mut sum = Array1::<f64>::zeros(problem.width());
-            for (w, row) in weights.iter().zip(problem.unembed.outer_iter().skip(i * chunk)) {
-                sum.zip_mut_with(&row, |s, &u| *s += w * f64::from(u));
-            }
-            sum
-        })
-        .collect();
-    parts.iter().fold(Array1::zeros(problem.width()), |sum, part| sum + part) / total
+impl Centre {
+    fn new(problem: &Problem) -> Centre {
+        let n = problem.vocab_size();
+        let temperature = problem.near_temperature();
+        let mut weights: Vec<f64> = (0..n).map(|j| problem.constant(j).mid_rad().0 / temperature).collect();
+        let unit = exponent(f64::largest(&weights));
+        f64::exponentials(&mut weights, unit);
+        let total: f64 = weights.iter().sum();
+        let chunk = 1024;
+        let parts: Vec<Array1<f64>> = weights
+            .par_chunks(chunk)
+            .enumerate()
+            .map(|(i, weights)| {
+                let mut sum = Array1::<f64>::zeros(problem.width());
+                for (w, row) in weights.iter().zip(problem.unembed.outer_iter().skip(i * chunk)) {
+                    sum.zip_mut_with(&row, |s, &u| *s += w * f64::from(u));
+                }
+                sum
+            })
+            .collect();
+        let mean = parts.iter().fold(Array1::zeros(problem.width()), |sum, part| sum + part) / total;
+        let squares: f64 = weights.iter().zip(&problem.norms).map(|(w, r)| w * r * r).sum();
+        let of_mean: f64 = (&mean * &problem.gain).mapv(|x| x * x).sum();
+        let variance = (squares / total - of_mean) / (problem.width() as f64 * temperature * temperature);
+        Centre { mean, curvature: variance.max(0.0) }
+    }
 }
