@@ -27,7 +27,7 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
     }
     let scope = match certificate.proof {
         Proof::Head { .. } => Scope::Head,
-        Proof::Witness { .. } => Scope::Network,
+        Proof::Witness { .. } | Proof::Block(_) => Scope::Network,
     };
     let folder = Folder::read(model, scope)?;
     if statement.model != folder.digest {
@@ -66,6 +66,7 @@ fn apply(
             }
             Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
         }
+        Proof::Block(_) => Err(Reject::NotCovered { why: "its checks are not here yet".into() }.into()),
         Proof::Witness { prefix } => {
             let probability =
                 witness_probability(folder, head, *token, &temperature, statement.max_len, prefix)?;

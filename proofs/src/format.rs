@@ -13,6 +13,12 @@ pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
 pub const MAX_CERTIFICATE_BYTES: usize = 64 << 20;
 /// Largest denominator of a head certificate.
 pub const MAX_DENOMINATOR: u64 = 1 << 53;
+/// All numbers of a block proof but tokens and grid points are integers in units of `2^-BLOCK_BITS`.
+pub const BLOCK_BITS: u32 = 20;
+/// Largest magnitude of such an integer.
+pub const MAX_MULTIPLIER: i64 = 1 << 50;
+/// Grid points per unit of a neuron's argument.
+pub const GRID_STEPS: i32 = 512;
 
 const STATEMENT: &str = "llmprove-statement";
 const CERTIFICATE: &str = "llmprove-certificate";
@@ -88,6 +94,71 @@ pub enum Proof {
     Witness {
         /// Token ids, first token first.
         prefix: Vec<u32>,
+    },
+    /// Proves a ceiling for all prefixes up to a length by branch and bound through the one block of the network.
+    Block(BlockProof),
+}
+
+/// A closed search tree over the prefixes of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockProof {
+    /// `[lo, hi]` of ρ, the factor by which the norm before the MLP scales, over all prefixes.
+    pub rho: [i64; 2],
+    /// The tree in preorder: the first child follows its parent, the second child follows the first one's last
+    /// descendant.
+    pub nodes: Vec<BlockNode>,
+}
+
+/// A part of the search space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockNode {
+    /// Whether the attention bounds are renewed for the last tokens that are still open.
+    pub regroup: bool,
+    /// Arguments that discharge last tokens, in order.
+    pub duals: Vec<BlockDual>,
+    /// How the rest is divided; `None` if nothing is left.
+    pub split: Option<Split>,
+}
+
+/// Lagrange multipliers: one proof of `w·R > 0`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockDual {
+    /// `[token, numerator]` with strictly increasing tokens, numerators >= 1, the target absent, sum `2^BLOCK_BITS`; or
+    /// empty, for `w = 0`.
+    pub lambda: Vec<(u32, u32)>,
+    /// `m`, `[d]`.
+    pub lift: Vec<i64>,
+    /// `a_k`, `[neurons]`.
+    pub slopes: Vec<i64>,
+    /// `v″`, `[d]`.
+    pub normed: Vec<i64>,
+    /// `w″`, `[d]`.
+    pub raw: Vec<i64>,
+}
+
+/// Two children that cover a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Split {
+    /// First child: this last token; second: the others.
+    Peel {
+        /// The last token.
+        peel: u32,
+    },
+    /// First child: the argument of the neuron is at most `at / GRID_STEPS`; second: at least.
+    Neuron {
+        /// Index of the neuron.
+        neuron: u32,
+        /// Grid point.
+        at: i32,
+    },
+    /// First child: ρ is at most this; second: at least.
+    Rho {
+        /// The cut.
+        rho: i64,
     },
 }
 
@@ -221,6 +292,48 @@ mod tests {
         );
         assert_eq!(String::from_utf8(certificate.to_json_bytes()).unwrap(), expected);
         assert_eq!(Certificate::from_json_bytes(expected.as_bytes()), Ok(certificate));
+    }
+
+    #[test]
+    fn block_proofs_look_as_agreed() {
+        let dual = BlockDual {
+            lambda: vec![(1, 3), (4, 5)],
+            lift: vec![-7],
+            slopes: vec![8, -9],
+            normed: vec![0],
+            raw: vec![1],
+        };
+        let node = |split| BlockNode { regroup: false, duals: vec![], split };
+        let nodes = vec![
+            BlockNode { regroup: true, duals: vec![dual], split: Some(Split::Peel { peel: 7 }) },
+            node(Some(Split::Neuron { neuron: 1, at: -30 })),
+            node(Some(Split::Rho { rho: 12 })),
+            node(None),
+        ];
+        let proof = Proof::Block(BlockProof { rho: [10, 20], nodes });
+        let text = concat!(
+            r#"{"kind":"block","rho":[10,20],"nodes":[{"regroup":true,"duals":[{"lambda":[[1,3],[4,5]],"lift":[-7],"#,
+            r#""slopes":[8,-9],"normed":[0],"raw":[1]}],"split":{"peel":7}},"#,
+            r#"{"regroup":false,"duals":[],"split":{"neuron":1,"at":-30}},"#,
+            r#"{"regroup":false,"duals":[],"split":{"rho":12}},{"regroup":false,"duals":[],"split":null}]}"#
+        );
+        assert_eq!(serde_json::to_string(&proof).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Proof>(text).unwrap(), proof);
+        for (from, to) in [
+            ("\"rho\":12", "\"rho\":12,\"x\":1"),
+            ("\"rho\":12", "\"rho\":12,\"peel\":1"),
+            ("\"peel\":7", "\"peel\":7.0"),
+            ("\"at\":-30", "\"at\":3000000000"),
+            ("\"raw\":[1]", "\"raw\":[1],\"raw\":[1]"),
+            ("\"raw\":[1]", "\"raw\":[1],\"bound\":1"),
+            (",\"raw\":[1]", ""),
+            ("\"rho\":[10,20]", "\"rho\":[10,20,30]"),
+            ("\"rho\":[10,20]", "\"rho\":[10,20],\"x\":1"),
+        ] {
+            let changed = text.replace(from, to);
+            assert_ne!(changed, text);
+            assert!(serde_json::from_str::<Proof>(&changed).is_err(), "{changed}");
+        }
     }
 
     #[test]

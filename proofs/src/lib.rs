@@ -37,8 +37,8 @@ pub use check::check;
 pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
-    Certificate, Language, MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_STATEMENT_BYTES, Predicate, Proof,
-    Statement, sha256_hex,
+    BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS, Language, MAX_CERTIFICATE_BYTES,
+    MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Predicate, Proof, Split, Statement, sha256_hex,
 };
 pub use reject::{CheckError, InputError, Reject};
 pub use theorem::{Theorem, Verdict};

@@ -86,6 +86,9 @@ pub enum Reject {
     /// The prefix does not violate the ceiling, as far as the enclosure tells.
     #[error("after the prefix P is within [{lower}, {upper}], which is not above the threshold {threshold}")]
     ProbabilityNotAbove { lower: String, upper: String, threshold: String },
+    /// A block proof about something that the rule does not cover.
+    #[error("the block rule does not cover this: {why}")]
+    NotCovered { why: String },
     /// A quantity grew so large or a divisor came so close to zero that no enclosure is known.
     #[error("no enclosure of {what}: {why}")]
     NoEnclosure { what: &'static str, why: &'static str },

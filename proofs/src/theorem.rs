@@ -25,7 +25,7 @@ pub struct Theorem {
     pub verdict: Verdict,
     /// What was established, in plain words.
     pub theorem: String,
-    /// Kind of proof: `head` or `witness`.
+    /// Kind of proof: `head`, `block` or `witness`.
     pub rule: &'static str,
     /// `[lower, upper]` for the probability of the target, JSON numbers rounded outward: after every prefix if proved,
     /// after the witness if refuted.
@@ -62,6 +62,13 @@ impl Theorem {
                     "for every prefix {length}, P(token {token} | prefix){at} <= {threshold}; it is at most {upper}"
                 )
             }
+            Proof::Block(_) => {
+                let length =
+                    statement.max_len.map_or("of any length within the model's context".into(), |n| {
+                        format!("of 1 to {n} tokens")
+                    });
+                format!("for every prefix {length}, P(token {token} | prefix){at} <= {threshold}")
+            }
             Proof::Witness { prefix } => format!(
                 "not every prefix keeps P(token {token} | prefix){at} <= {threshold}: after the token ids {prefix:?} \
                  it is at least {lower}"
@@ -85,6 +92,11 @@ impl Theorem {
                     .push("used of the network: its final norm and its head, nothing below them".into());
                 unproved.push("that the bound is attained; the true maximum may be lower".into());
                 "head"
+            }
+            Proof::Block(_) => {
+                unproved.push("that the threshold is attained; the true maximum may be lower".into());
+                unproved.push("anything about prefixes longer than those".into());
+                "block"
             }
             Proof::Witness { .. } => {
                 unproved.push("that no other prefix gives more".into());

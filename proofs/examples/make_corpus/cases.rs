@@ -6,7 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llmprove_proofs::{Certificate, Decimal, Language, Predicate, Proof, Statement, model_digest};
+use llmprove_proofs::{
+    BlockProof, Certificate, Decimal, Language, Predicate, Proof, Statement, model_digest,
+};
 use serde_json::json;
 
 use crate::AnyError;
@@ -262,6 +264,9 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     long.max_len = None;
     let proof = Proof::Witness { prefix: vec![1; 7] };
     case("prefix_longer_than_context", "PrefixTooLong", model, pair(&long, proof)?)?;
+    let nothing = Proof::Block(BlockProof { rho: [1, 1 << 20], nodes: vec![] });
+    let llama = statement("tiny-llama", 3, "0.97", None)?;
+    case("block_not_covered", "NotCovered", "tiny-llama", pair(&llama, nothing)?)?;
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)
 }
