@@ -1,0 +1,218 @@
+//! A hunt: the search for witnesses of many targets at once, with one pool of evaluations.
+//!
+//! First seeds (all shortest prefixes, samples of the model), then generations of climbs, one per target that is still
+//! wanted. Work is cut into rounds that depend on the pool alone, never on the clock or on who finished first, so the same
+//! seed gives the same witnesses at any number of threads unless time runs out.
+
+mod climbs;
+mod confirm;
+mod seeds;
+mod starts;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use crate::limits::{Limits, StopReason};
+use crate::model::{Evaluator, PrefixError, TokenId};
+use crate::verdict::Witness;
+
+use super::climb::Step;
+use super::leads::Leads;
+use super::pool::Pool;
+use super::probe::{Probe, Scores};
+use super::target::{Aim, Target};
+use confirm::Pace;
+
+/// Longest prefix that seeds and climbs build, in tokens; leads may be longer. Longer ones cost more and help little.
+const LONGEST: usize = 32;
+/// Up to this size the whole vocabulary is tried in each place, and looked at in each evaluation.
+const WHOLE: usize = 1024;
+/// Probes that run side by side.
+const ROUND: usize = 16;
+/// A target is given up after so many generations without gain.
+const PATIENCE: usize = 12;
+/// What counts as gain, in nats.
+const GAIN: f32 = 0.01;
+
+/// Called with every better witness, after its rigorous evaluation.
+pub type OnWitness<'a> = &'a dyn Fn(TokenId, &Witness);
+
+/// The state of a search. Running it again, with another aim or more time, continues where it stopped.
+#[derive(Debug)]
+pub struct Hunt<'a> {
+    evaluator: Evaluator<'a>,
+    bos: Option<TokenId>,
+    leads: &'a Leads,
+    targets: Vec<Target<'a>>,
+    /// Tokens of the pool: the targets', and in a small vocabulary all others after them, whose best prefixes are starts.
+    tokens: Vec<TokenId>,
+    seed: u64,
+    /// Longest prefix spoken of, in tokens.
+    limit: usize,
+    /// Longest prefix to build, in tokens.
+    longest: usize,
+    seeded: bool,
+    generation: u64,
+    pool: Pool,
+    /// Steps that have been run.
+    done: BTreeSet<Step>,
+    /// Per target: where climbs have stood.
+    tried: Vec<BTreeSet<Vec<TokenId>>>,
+    /// Per target: log-probability, in nats, of the last candidate that was evaluated rigorously.
+    confirmed: Vec<f32>,
+    pace: Pace,
+    /// Time that the slowest probe has taken: time may run out while one like it is under way.
+    slowest: Duration,
+}
+
+/// What one call of [`Hunt::run`] was given.
+#[derive(Clone, Copy)]
+struct Order<'r> {
+    aim: Aim<'r>,
+    limits: &'r Limits,
+    on_witness: OnWitness<'r>,
+}
+
+impl<'a> Hunt<'a> {
+    /// A search for `targets`. `bos` begins a text, if the model has such a token. From `limits` it takes the longest
+    /// prefix and the seed.
+    #[must_use]
+    pub fn new(
+        evaluator: Evaluator<'a>,
+        bos: Option<TokenId>,
+        targets: Vec<Target<'a>>,
+        leads: &'a Leads,
+        limits: &Limits,
+    ) -> Hunt<'a> {
+        let n = targets.len();
+        let mut tokens: Vec<TokenId> = targets.iter().map(|target| target.token).collect();
+        let vocab_size = evaluator.model().head.vocab_size();
+        if vocab_size <= WHOLE {
+            tokens
+                .extend((0..vocab_size as TokenId).filter(|token| targets.iter().all(|t| t.token != *token)));
+        }
+        let limit = limits.longest_prefix(evaluator.model().context);
+        Hunt {
+            evaluator,
+            bos,
+            leads,
+            pool: Pool::new(tokens.len()),
+            tokens,
+            targets,
+            seed: limits.seed,
+            limit,
+            longest: limit.min(LONGEST),
+            seeded: false,
+            generation: 0,
+            done: BTreeSet::new(),
+            tried: vec![BTreeSet::new(); n],
+            confirmed: vec![f32::NEG_INFINITY; n],
+            pace: Pace::default(),
+            slowest: Duration::ZERO,
+        }
+    }
+
+    /// Searches until the aim is reached, the targets left are given up, or the limits are; says which limit it was.
+    /// Witnesses go to the targets' incumbents and to `on_witness`.
+    ///
+    /// # Errors
+    /// A target that is not in the vocabulary.
+    pub fn run(
+        &mut self,
+        aim: Aim,
+        limits: &Limits,
+        on_witness: OnWitness,
+    ) -> Result<Option<StopReason>, PrefixError> {
+        self.evaluator.model().check_tokens(&self.tokens)?;
+        let order = Order { aim, limits, on_witness };
+        if self.limit > 0 {
+            self.search(order)?;
+            self.confirm(0..self.targets.len(), order)?;
+        }
+        Ok(limits.reason())
+    }
+
+    fn search(&mut self, order: Order) -> Result<(), PrefixError> {
+        if !self.seeded {
+            self.follow_leads(order)?;
+            seeds::sow(self, order)?;
+            self.seeded = !self.is_over(order);
+        }
+        let mut fruitless = vec![0; self.targets.len()];
+        loop {
+            self.follow_leads(order)?;
+            let wanted: Vec<usize> =
+                self.wanted(order.aim).into_iter().filter(|&k| fruitless[k] < PATIENCE).collect();
+            if wanted.is_empty() || self.is_over(order) {
+                return Ok(());
+            }
+            let before: Vec<f32> = wanted.iter().map(|&k| self.best_log_p(k)).collect();
+            climbs::climb(self, &wanted, order)?;
+            self.generation += 1;
+            for (&k, before) in wanted.iter().zip(before) {
+                fruitless[k] = if self.best_log_p(k) > before + GAIN { 0 } else { fruitless[k] + 1 };
+            }
+            // Lower bounds decide whether the gap is small enough.
+            if let Aim::Narrow { .. } = order.aim {
+                self.confirm(wanted, order)?;
+            }
+        }
+    }
+
+    /// Runs probes side by side and tells the pool; `None` for a probe that the limits cut off.
+    fn round(&mut self, probes: &[Probe], order: Order) -> Result<Vec<Option<Scores>>, PrefixError> {
+        let reserve = self.reserve();
+        let limits = match order.limits.remaining() {
+            Some(left) => order.limits.within(left.saturating_sub(reserve)),
+            None => order.limits.clone(),
+        };
+        let run = |probe: &Probe| {
+            if limits.expired() {
+                return Ok((None, Duration::ZERO));
+            }
+            let start = Instant::now();
+            probe.run(self.evaluator, &self.tokens).map(|scores| (Some(scores), start.elapsed()))
+        };
+        let run = probes.par_iter().map(run).collect::<Result<Vec<_>, _>>()?;
+        self.slowest = run.iter().fold(self.slowest, |slowest, (_, time)| slowest.max(*time));
+        let scores: Vec<Option<Scores>> = run.into_iter().map(|(scores, _)| scores).collect();
+        for (probe, scores) in probes.iter().zip(&scores) {
+            if let Some(scores) = scores {
+                scores.pour(probe, &mut self.pool);
+            }
+        }
+        self.confirm_decisive(order)?;
+        Ok(scores)
+    }
+
+    /// Evaluates what was suggested from outside.
+    fn follow_leads(&mut self, order: Order) -> Result<(), PrefixError> {
+        let model = self.evaluator.model();
+        let fits = |prefix: &Vec<TokenId>| prefix.len() <= self.limit && model.check_prefix(prefix).is_ok();
+        let leads = self.leads.take().into_iter().filter(fits);
+        let probes: Vec<Probe> = leads.map(|prefix| Probe::new(Vec::new(), vec![prefix])).collect();
+        self.round(&probes, order).map(|_| ())
+    }
+
+    /// Indices of the targets about which something is left to find.
+    fn wanted(&self, aim: Aim) -> Vec<usize> {
+        (0..self.targets.len()).filter(|&k| self.targets[k].wanted(aim).is_some()).collect()
+    }
+
+    fn best_log_p(&self, target: usize) -> f32 {
+        self.pool.best(target).map_or(f32::NEG_INFINITY, |best| best.log_p)
+    }
+
+    /// Whether searching has to end: nothing is wanted, or what is left of the time is needed to evaluate rigorously.
+    fn is_over(&self, order: Order) -> bool {
+        let left = order.limits.remaining().unwrap_or(Duration::MAX);
+        order.limits.expired() || left < self.reserve() || self.wanted(order.aim).is_empty()
+    }
+
+    /// Time to keep back for the rigorous evaluation of what was found.
+    fn reserve(&self) -> Duration {
+        self.slowest + self.time_to_confirm()
+    }
+}
