@@ -54,7 +54,7 @@ pub enum Prover {
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 1] = [Prover::Head];
+    pub const WORKERS: [Prover; 2] = [Prover::Head, Prover::Search];
 
     /// The name that reports print.
     #[must_use]

@@ -23,6 +23,8 @@ pub enum Command {
     Bound(BoundArgs),
     /// Answer for every token of the vocabulary, at one or several thresholds
     Audit(AuditArgs),
+    /// Look for a prefix after which the token is as likely as possible
+    Search(SearchArgs),
     /// Show what a model folder holds and which provers apply
     Inspect(InspectArgs),
 }
@@ -39,6 +41,8 @@ pub struct CheckArgs {
     pub threshold: String,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub provers: ProverArgs,
     /// Time limit in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
     pub time: String,
@@ -62,6 +66,8 @@ pub struct BoundArgs {
     pub gap: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub provers: ProverArgs,
     /// Time limit in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
     pub time: String,
@@ -83,6 +89,8 @@ pub struct AuditArgs {
     pub token_ids: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub provers: ProverArgs,
     /// Time limit of the whole audit in seconds
     #[arg(long, value_name = "SECONDS", default_value = "120", allow_hyphen_values = true)]
     pub time: String,
@@ -95,6 +103,23 @@ pub struct AuditArgs {
     /// Print a table of comma-separated values on stdout
     #[arg(long)]
     pub csv: bool,
+}
+
+/// `llmprove search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Time limit in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
+    pub time: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `llmprove inspect`.
@@ -148,7 +173,12 @@ pub struct RunArgs {
     /// Seed of the random choices
     #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
     pub seed: String,
-    /// Who may work: head
-    #[arg(long, value_name = "NAME[,NAME...]", default_value = "head")]
-    pub provers: String,
+}
+
+/// Who may work.
+#[derive(Debug, Args)]
+pub struct ProverArgs {
+    /// Who may work: head, search
+    #[arg(long = "provers", value_name = "NAME[,NAME...]", default_value = "head,search")]
+    pub names: String,
 }

@@ -1,12 +1,14 @@
 //! `llmprove audit`: bounds and answers for every token of a list, at one or several thresholds.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use llmprove::certify::Recorder;
 use llmprove::model::{ModelFolder, TokenId};
 use llmprove::prove::{Arguments, Event, Portfolio};
 use llmprove::report::audit::Audit;
+use llmprove::search::Aim;
 use llmprove::spec::{Predicate, Statement, Threshold};
 use llmprove::verdict::{Answer, Bounds};
 
@@ -21,7 +23,7 @@ pub fn run(args: &AuditArgs) -> Result<Output, CliError> {
     let start = Instant::now();
     let thresholds = options::thresholds(&args.threshold)?;
     let language = options::language(&args.run)?;
-    let provers = options::provers(&args.run)?;
+    let provers = options::provers(&args.provers)?;
     let folder = options::model_folder(args.model.dir.as_deref())?;
     let vocab = options::vocabulary(&folder)?;
     let tokens = token::list(args.token_ids.as_deref(), folder.vocab_size())?;
@@ -32,13 +34,21 @@ pub fn run(args: &AuditArgs) -> Result<Output, CliError> {
     let recorder = Recorder::default();
     let progress = Progress::start();
     let arguments = if certificates.is_some() { Arguments::Kept } else { Arguments::Dropped };
+    let improved = AtomicUsize::new(0);
     let observe = |event: Event<'_>| {
         recorder.notice(event);
-        if let Event::Stage(what) = event {
-            progress.say(what.to_owned());
+        match event {
+            Event::Stage(what) => progress.say(format!("{what}, {} tokens", tokens.len())),
+            Event::Lower { .. } => {
+                let n = 1 + improved.fetch_add(1, Ordering::Relaxed);
+                progress
+                    .say(format!("search for witnesses, {} tokens, {n} witnesses evaluated", tokens.len()));
+            }
+            Event::Upper { .. } => {}
         }
     };
-    let found = Portfolio::open(&folder, provers)?.audit(&tokens, arguments, &limits, &observe)?;
+    let portfolio = Portfolio::open(&folder, provers)?;
+    let found = portfolio.bound(&tokens, Aim::Exceed(&thresholds), arguments, &limits, &observe)?;
     drop(progress);
 
     let rows: Vec<(TokenId, Bounds)> = tokens.into_iter().zip(found).collect();

@@ -1,8 +1,8 @@
 //! `llmprove bound`: the largest probability of one token, enclosed between a witness and a proof.
 
 use llmprove::certify::Recorder;
-use llmprove::prove::Goal;
 use llmprove::report::{bounds, json};
+use llmprove::search::Aim;
 
 use super::args::BoundArgs;
 use super::error::CliError;
@@ -13,8 +13,9 @@ use super::output::Output;
 /// Runs the command.
 pub fn run(args: &BoundArgs) -> Result<Output, CliError> {
     let gap = args.gap.as_deref().map(options::gap).transpose()?;
+    let provers = options::provers(&args.provers)?;
     let job = Job::new(&args.model, &args.token, &args.run, &args.time)?;
-    let found = job.run(Goal::Narrow { gap: gap.unwrap_or(0.0) }, &Recorder::default())?;
+    let found = job.run(provers, Aim::Narrow { gap: gap.unwrap_or(0.0) }, &Recorder::default())?;
     let subject = job.subject();
     Ok(if args.json {
         Output::json(&json::bound(&subject, &found), 0)

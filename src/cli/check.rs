@@ -1,9 +1,9 @@
 //! `llmprove check`: PROVED, REFUTED or UNKNOWN for one token and one threshold.
 
 use llmprove::certify::Recorder;
-use llmprove::prove::Goal;
 use llmprove::report::bounds::Certificate;
 use llmprove::report::{bounds, json};
+use llmprove::search::Aim;
 use llmprove::spec::{Predicate, Statement};
 use llmprove::verdict::Answer;
 
@@ -16,10 +16,11 @@ use super::output::{Output, write_certificate};
 /// Runs the command.
 pub fn run(args: &CheckArgs) -> Result<Output, CliError> {
     let threshold = options::threshold(&args.threshold)?;
+    let provers = options::provers(&args.provers)?;
     let file = args.certificate.as_deref().map(options::output_file).transpose()?;
     let job = Job::new(&args.model, &args.token, &args.run, &args.time)?;
     let recorder = Recorder::default();
-    let found = job.run(Goal::Decide(&threshold), &recorder)?;
+    let found = job.run(provers, Aim::Exceed(std::slice::from_ref(&threshold)), &recorder)?;
     let answer = found.answer(&threshold);
     let written = match file {
         Some(file) if answer != Answer::Unknown => {

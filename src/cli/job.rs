@@ -7,8 +7,9 @@ use llmprove::certify::Recorder;
 use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId, Vocab};
 use llmprove::num::decimal::{round_down, round_up};
-use llmprove::prove::{Event, Goal, Portfolio};
+use llmprove::prove::{Arguments, Event, Portfolio};
 use llmprove::report::Subject;
+use llmprove::search::Aim;
 use llmprove::spec::Language;
 use llmprove::verdict::{Bounds, Prover};
 
@@ -30,7 +31,6 @@ pub struct Job {
     token: TokenId,
     language: Language,
     limits: Limits,
-    provers: BTreeSet<Prover>,
 }
 
 impl Job {
@@ -38,18 +38,22 @@ impl Job {
     pub fn new(model: &ModelArgs, which: &TokenArgs, run: &RunArgs, time: &str) -> Result<Job, CliError> {
         let start = Instant::now();
         let language = options::language(run)?;
-        let provers = options::provers(run)?;
         let folder = options::model_folder(model.dir.as_deref())?;
         let vocab = options::vocabulary(&folder)?;
         let token = token::select(which, &vocab)?;
         let limits = options::limits(run, time, folder.context())?;
         interrupt::listen(&limits)?;
         let name = folder.dir().display().to_string();
-        Ok(Job { start, folder, name, vocab, token, language, limits, provers })
+        Ok(Job { start, folder, name, vocab, token, language, limits })
     }
 
-    /// Runs the provers until the goal is reached or the limits are.
-    pub fn run(&self, goal: Goal<'_>, recorder: &Recorder) -> Result<Bounds, CliError> {
+    /// Runs the provers until the aim is reached or the limits are.
+    pub fn run(
+        &self,
+        provers: BTreeSet<Prover>,
+        aim: Aim<'_>,
+        recorder: &Recorder,
+    ) -> Result<Bounds, CliError> {
         let progress = Progress::start();
         let observe = |event: Event<'_>| {
             recorder.notice(event);
@@ -61,8 +65,9 @@ impl Job {
                 }
             }
         };
-        let portfolio = Portfolio::open(&self.folder, self.provers.clone())?;
-        let bounds = portfolio.decide(self.token, goal, &self.limits, &observe)?;
+        let portfolio = Portfolio::open(&self.folder, provers)?;
+        let found = portfolio.bound(&[self.token], aim, Arguments::Kept, &self.limits, &observe)?;
+        let bounds = found.into_iter().next().expect("one token, one answer");
         consistent(self.token, &bounds)?;
         Ok(bounds)
     }

@@ -11,6 +11,7 @@ mod job;
 mod options;
 mod output;
 mod progress;
+mod search;
 mod token;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => (check::run(args), args.json),
         Command::Bound(args) => (bound::run(args), args.json),
         Command::Audit(args) => (audit::run(args), args.json),
+        Command::Search(args) => (search::run(args), args.json),
         Command::Inspect(args) => (inspect::run(args), args.json),
     };
     match result {

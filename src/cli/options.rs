@@ -9,7 +9,7 @@ use llmprove::model::{LoadError, ModelFolder, Vocab};
 use llmprove::spec::{Language, Threshold};
 use llmprove::verdict::Prover;
 
-use super::args::RunArgs;
+use super::args::{ProverArgs, RunArgs};
 use super::error::CliError;
 
 /// The model that is used without `--model`, relative to the root of this crate.
@@ -65,14 +65,14 @@ pub fn thresholds(text: &str) -> Result<Vec<Threshold>, CliError> {
 }
 
 /// Names of provers separated by commas.
-pub fn provers(args: &RunArgs) -> Result<BTreeSet<Prover>, CliError> {
+pub fn provers(args: &ProverArgs) -> Result<BTreeSet<Prover>, CliError> {
     let known = Prover::WORKERS.map(Prover::name).join(", ");
     let named = |name: &str| {
         Prover::WORKERS.into_iter().find(|prover| prover.name() == name.trim()).ok_or_else(|| {
             CliError::new(format!("{name:?} is not a prover"), format!("choose from --provers {known}"))
         })
     };
-    args.provers.split(',').map(named).collect()
+    args.names.split(',').map(named).collect()
 }
 
 /// A gap of probabilities.

@@ -2,10 +2,8 @@
 //! the data of a certificate; it never trusts a float.
 
 mod event;
-mod goal;
 pub mod head;
 mod portfolio;
 
 pub use event::{Argument, Event, Observer};
-pub use goal::Goal;
 pub use portfolio::{Arguments, Portfolio, PortfolioError};

@@ -1,23 +1,26 @@
-//! The order in which provers and searchers are let loose on a question.
+//! The order in which provers and searchers are let loose on questions about tokens.
 //!
-//! Cheap and strong first: the head theorem needs milliseconds and settles many tokens for good. Each step ends early once
-//! the goal is reached, and what was proved stays proved whatever happens later.
+//! Cheap and strong first: the head theorem needs milliseconds per token and settles many for good; the search for witnesses
+//! gets what is left, all tokens together, because one run of the network speaks of all of them. What was proved stays proved
+//! whatever happens later.
 
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use crate::limits::Limits;
-use crate::model::{Head, LoadError, ModelFolder, TokenId};
+use crate::limits::{Limits, StopReason};
+use crate::model::{Evaluator, Head, LoadError, ModelFolder, PrefixError, TokenId};
 use crate::num::Interval;
-use crate::verdict::{Bounds, Prover};
+use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
+use crate::verdict::{Bounds, Prover, Witness};
 
 use super::head::{self, HeadError, HeadProof, HeadProver};
-use super::{Argument, Event, Goal, Observer};
+use super::{Argument, Event, Observer};
 
 /// All provers and searchers that may work on a model.
 #[derive(Debug)]
-pub struct Portfolio {
+pub struct Portfolio<'a> {
+    folder: &'a ModelFolder,
     members: BTreeSet<Prover>,
     head: Head,
 }
@@ -31,9 +34,12 @@ pub enum PortfolioError {
     /// A head about which nothing can be proved.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// A token that the model does not have.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
 }
 
-/// Whether bounds in an audit have to come with data for certificates, which costs some time per token.
+/// Whether bounds have to come with data for certificates, which costs some time per token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arguments {
     /// Every reported bound is that of an argument that the observer has seen.
@@ -42,77 +48,84 @@ pub enum Arguments {
     Dropped,
 }
 
-impl Portfolio {
+impl<'a> Portfolio<'a> {
     /// Reads what the first step needs; the rest of the model is read when a later step needs it.
     ///
     /// # Errors
     /// A head that cannot be read.
-    pub fn open(folder: &ModelFolder, members: BTreeSet<Prover>) -> Result<Portfolio, LoadError> {
-        Ok(Portfolio { members, head: folder.load_head()? })
+    pub fn open(folder: &'a ModelFolder, members: BTreeSet<Prover>) -> Result<Portfolio<'a>, LoadError> {
+        Ok(Portfolio { folder, members, head: folder.load_head()? })
     }
 
-    /// Bounds for one token, as good as the goal asks for or the limits allow.
+    /// Bounds for every token of a list, in its order, as good as the aim asks for or the limits allow.
     ///
     /// # Errors
-    /// [`PortfolioError`] when the model cannot be read or its head is damaged.
-    pub fn decide(
-        &self,
-        token: TokenId,
-        goal: Goal<'_>,
-        limits: &Limits,
-        observer: Observer<'_>,
-    ) -> Result<Bounds, PortfolioError> {
-        let mut bounds = Bounds::trivial();
-        let tighten = |_, upper| bounds.tighten(upper, Prover::Head);
-        self.head_bounds(&[token], Arguments::Kept, limits, observer, tighten)?;
-        bounds.stopped = limits.reason().filter(|_| !goal.reached(&bounds));
-        Ok(bounds)
-    }
-
-    /// Bounds for every token of a list, in its order.
-    ///
-    /// # Errors
-    /// [`PortfolioError`] when the model cannot be read or its head is damaged.
-    pub fn audit(
+    /// [`PortfolioError`] when the model cannot be read, its head is damaged, or a token does not exist.
+    pub fn bound(
         &self,
         tokens: &[TokenId],
+        aim: Aim<'_>,
         arguments: Arguments,
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<Vec<Bounds>, PortfolioError> {
         let mut all = vec![Bounds::trivial(); tokens.len()];
-        self.head_bounds(tokens, arguments, limits, observer, |k, upper| {
-            all[k].tighten(upper, Prover::Head)
-        })?;
+        if self.members.contains(&Prover::Head) {
+            let upper = self.head_bounds(tokens, arguments, limits, observer)?;
+            all.iter_mut().zip(upper).for_each(|(bounds, upper)| bounds.tighten(upper, Prover::Head));
+        }
+        if self.members.contains(&Prover::Search) {
+            let incumbents: Vec<Incumbent> = tokens.iter().map(|_| Incumbent::new()).collect();
+            let targets: Vec<Target<'_>> = std::iter::zip(tokens, &all)
+                .zip(&incumbents)
+                .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
+                .collect();
+            if targets.iter().any(|target| target.wanted(aim).is_some()) {
+                let stopped = self.hunt(targets, aim, limits, observer)?;
+                for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
+                    bounds.witness = incumbent.best();
+                    bounds.stopped = stopped;
+                }
+            }
+        }
         Ok(all)
     }
 
-    /// The head theorem for `tokens`; `take` gets the index into `tokens` and the bound. A model without a final norm has
-    /// no such bounds, which is no error.
+    /// The head theorem: upper bounds for `tokens`, 1 where the model has no final norm.
     fn head_bounds(
         &self,
         tokens: &[TokenId],
         arguments: Arguments,
         limits: &Limits,
         observer: Observer<'_>,
-        mut take: impl FnMut(usize, f64),
-    ) -> Result<(), PortfolioError> {
-        if !self.members.contains(&Prover::Head) {
-            return Ok(());
-        }
+    ) -> Result<Vec<f64>, PortfolioError> {
         observer(Event::Stage("head theorem"));
         let prover = match HeadProver::new(&self.head, Interval::ONE) {
-            Err(HeadError::NoFinalNorm) => return Ok(()),
+            Err(HeadError::NoFinalNorm) => return Ok(vec![1.0; tokens.len()]),
             other => other?,
         };
         let proofs = prover.bound_all(tokens, &head::Goal::tight(), limits, &|_| {})?;
-        let upper: Vec<f64> = match arguments {
+        Ok(match arguments {
             Arguments::Dropped => proofs.iter().map(|proof| proof.upper).collect(),
             // The certificate's own bound counts: it differs from the solver's by rounding.
             Arguments::Kept => proofs.par_iter().map(|proof| certified(&prover, proof, observer)).collect(),
-        };
-        upper.into_iter().enumerate().for_each(|(k, upper)| take(k, upper));
-        Ok(())
+        })
+    }
+
+    /// The search for witnesses; they end up in the targets' incumbents.
+    fn hunt(
+        &self,
+        targets: Vec<Target<'_>>,
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<Option<StopReason>, PortfolioError> {
+        observer(Event::Stage("search for witnesses"));
+        let model = self.folder.load()?;
+        let leads = Leads::default();
+        let mut hunt = Hunt::new(Evaluator::new(&model), self.folder.bos(), targets, &leads, limits);
+        let found = |token: TokenId, witness: &Witness| observer(Event::Lower { token, witness });
+        Ok(hunt.run(aim, limits, &found)?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The text report of `check` and `bound`.
+//! The text report of `check`, `bound` and `search`.
 
 use std::path::Path;
 
@@ -53,7 +53,7 @@ pub fn check(
             format!("After {prefixes}, the next token is {token} with probability at most {threshold}.")
         }
         Answer::Refuted => {
-            format!("After the prefix below, the next token is {token} more often than {threshold}.")
+            format!("After the prefix below, the next token is {token} with a probability above {threshold}.")
         }
         Answer::Unknown => {
             "No proof and no counterexample within the limits; the bounds below hold all the same.".into()
@@ -83,6 +83,21 @@ pub fn bound(subject: &Subject<'_>, bounds: &Bounds) -> String {
         + &closing(subject, bounds)
 }
 
+/// The report of `llmprove search`.
+#[must_use]
+pub fn search(subject: &Subject<'_>, bounds: &Bounds) -> String {
+    let headline = match &bounds.witness {
+        Some(w) => format!("P({}) >= {} after this prefix", subject.quoted(), round_down(w.lower, DIGITS)),
+        None => format!("no prefix evaluated for {} within the limits", subject.quoted()),
+    };
+    let mut text = format!("{}\n\n", paint(style::STRONG, &headline));
+    text += &line("model", subject.model);
+    if let Some(witness) = &bounds.witness {
+        text += &witness_lines(subject, witness);
+    }
+    text + &closing(subject, bounds)
+}
+
 fn body(subject: &Subject<'_>, threshold: Option<&Threshold>, bounds: &Bounds) -> String {
     let mut text = line("model", subject.model);
     text += &line("token", &format!("{} {}", subject.token, subject.quoted()));
@@ -107,13 +122,19 @@ fn meaning_of(prover: Prover) -> &'static str {
 fn witness_lines(subject: &Subject<'_>, witness: &Witness) -> String {
     let (read, reencodes) = subject.read(&witness.prefix);
     let (lo, hi) = (round_down(witness.lower, DIGITS), round_up(witness.upper, DIGITS));
-    let mut text = line("witness", &format!("\"{}\"", read.escape_debug()));
+    let mut text = line("witness", &quoted(&read));
     let ids: Vec<String> = witness.prefix.iter().take(MAX_IDS).map(u32::to_string).collect();
     let rest = witness.prefix.len().saturating_sub(MAX_IDS);
     let more = if rest > 0 { format!(" and {rest} more, see --json") } else { String::new() };
     text += &line("", &format!("token ids {}{more}", ids.join(" ")));
     let encoding = if reencodes { "the text encodes to these ids" } else { "the text encodes to other ids" };
     text + &line("", &format!("P is in [{lo}, {hi}] after it; {encoding}"))
+}
+
+/// In double quotes on one line, with control characters, quotes and backslashes escaped.
+fn quoted(text: &str) -> String {
+    let escaped = |c: char| if c == '\'' { c.to_string() } else { c.escape_debug().to_string() };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
 fn certificate_line(files: Certificate<'_>, model: &str) -> String {

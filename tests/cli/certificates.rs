@@ -20,7 +20,7 @@ fn checked(certificate: &Path) -> Verdict {
 fn a_proof_and_a_refutation() {
     let dir = tempfile::tempdir().unwrap();
     for (token, threshold, code, verdict) in
-        [("X", "0.2", 0, Verdict::Proved), ("Z", "0.5", 0, Verdict::Proved)]
+        [("X", "0.2", 0, Verdict::Proved), ("e", "0.2", 1, Verdict::Refuted)]
     {
         let file = dir.path().join(format!("{token}.json"));
         let line = format!("check --token {token} --threshold {threshold} --certificate {}", file.display());

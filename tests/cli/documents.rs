@@ -19,6 +19,17 @@ fn bounds(document: &Value) -> (f64, f64) {
     (lower, upper)
 }
 
+fn witness(document: &Value) {
+    let witness = &document["witness"];
+    fields(witness, &["ids", "text", "probability", "reencodes"]);
+    let probability = witness["probability"].as_array().unwrap();
+    assert_eq!(probability.len(), 2);
+    assert_eq!(probability[0], document["lower"]);
+    assert!(probability[0].as_f64() <= probability[1].as_f64());
+    assert!(!witness["ids"].as_array().unwrap().is_empty());
+    assert_eq!(witness["reencodes"], true, "one character, one token");
+}
+
 #[test]
 fn check_proved() {
     let (code, document) = json("check --token X --threshold 0.20");
@@ -52,6 +63,18 @@ fn check_proved() {
 }
 
 #[test]
+fn check_refuted() {
+    let (code, document) = json("check --token e --threshold 0.2 --max-len 8");
+    assert_eq!(code, 1);
+    assert_eq!(document["verdict"], "refuted");
+    assert_eq!(document["prover"], "search");
+    assert_eq!(document["max_len"], 8);
+    assert!(bounds(&document).0 > 0.2);
+    witness(&document);
+    assert!(document["witness"]["ids"].as_array().unwrap().len() <= 8);
+}
+
+#[test]
 fn check_unknown() {
     let (code, document) = json("check --token e --threshold 0.97 --provers head");
     assert_eq!((code, &document["verdict"]), (3, &Value::from("unknown")));
@@ -59,12 +82,15 @@ fn check_unknown() {
 }
 
 #[test]
-fn bound() {
+fn bound_and_search() {
     let names = ["token", "language", "max_len", "lower", "upper", "witness", "prover", "model", "seconds"];
-    let (code, document) = json("bound --token e --time 2");
-    assert_eq!(code, 0);
-    fields(&document, &names);
-    bounds(&document);
+    for command in ["bound", "search"] {
+        let (code, document) = json(&format!("{command} --token e --time 2"));
+        assert_eq!(code, 0, "{command}");
+        fields(&document, &names);
+        bounds(&document);
+        witness(&document);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod certificates;
 mod documents;
 mod errors;
+mod interrupt;
 mod readme;
 
 use std::path::{Path, PathBuf};
