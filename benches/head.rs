@@ -1,7 +1,7 @@
 //! Cost of the head theorem per token, on a synthetic head of GPT-2's size and on the real models that are at hand.
 //!
-//! `cargo bench --bench head` prints one line per job. Arguments after `--`: a number of tokens for the large audit (default 1024,
-//! `all` for the whole vocabulary), then a tolerance.
+//! `cargo bench --bench head` prints one line per job. Arguments after `--`: a number of tokens for the large audit
+//! (default 1024, `all` for the whole vocabulary), then a tolerance.
 
 #[path = "head/synthetic.rs"]
 mod synthetic;

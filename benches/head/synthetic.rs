@@ -1,5 +1,5 @@
-//! A head of GPT-2's size with the statistics of trained ones: a common direction, a decaying spectrum, clusters of related
-//! tokens, norms that spread, and some tokens that training hardly moved from the mean.
+//! A head of GPT-2's size with the statistics of trained ones: a common direction, a decaying spectrum, clusters of
+//! related tokens, norms that spread, and some tokens that training hardly moved from the mean.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,7 +1,8 @@
 //! A-priori error factors of float sums, valid for every order of summation and with or without fused multiply-add.
 //!
-//! For `n` products summed in floats of unit roundoff `u`: `|fl(x·y) − x·y| <= γ_n |x|·|y|`, `γ_n = n u / (1 − n u)`, as long
-//! as nothing underflows (Higham, *Accuracy and Stability of Numerical Algorithms* (2002), §3.1 and lemma 3.3).
+//! For `n` products summed in floats of unit roundoff `u`: `|fl(x·y) − x·y| <= γ_n |x|·|y|`, `γ_n = n u / (1 − n u)`,
+//! as long as nothing underflows (Higham, *Accuracy and Stability of Numerical Algorithms* (2002), §3.1 and lemma
+//! 3.3).
 
 use super::interval::{Interval, down, up};
 

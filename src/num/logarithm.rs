@@ -1,7 +1,8 @@
-//! A fast upper bound on the natural logarithm, for long sums: straight-line code that compilers turn into vector code.
+//! A fast upper bound on the natural logarithm, for long sums: straight-line code that compilers turn into vector
+//! code.
 //!
-//! `x = m · 2^k` with `√½ <= m < √2`, `s = (m − 1)/(m + 1)`, `|s| <= 0.1716`: `ln m = 2 artanh s = 2 Σ s^(2i+1)/(2i+1)`. Cut after `i = 6`, the
-//! rest is below `2 |s|^15/15 / (1 − s²) < 4.5e-13`.
+//! `x = m · 2^k` with `√½ <= m < √2`, `s = (m − 1)/(m + 1)`, `|s| <= 0.1716`: `ln m = 2 artanh s = 2 Σ
+//! s^(2i+1)/(2i+1)`. Cut after `i = 6`, the rest is below `2 |s|^15/15 / (1 − s²) < 4.5e-13`.
 
 /// Bound on what the series leaves out.
 const REST: f64 = 5e-13;
@@ -15,8 +16,8 @@ pub fn ln_upper(x: f64) -> f64 {
     let bits = x.to_bits().wrapping_sub(SQRT_HALF) as i64;
     let exponent = (bits >> 52) as i32;
     let m = f64::from_bits(((bits & ((1 << 52) - 1)) as u64) + SQRT_HALF);
-    // m − 1 is exact (Sterbenz). s carries 2 roundoffs u, s² 5, and all terms of p are positive: p = artanh(s)/s lies in
-    // [1, 1.011] with a relative error below 8u, so that 2sp < 0.35 is off by less than 4u.
+    // m − 1 is exact (Sterbenz). s carries 2 roundoffs u, s² 5, and all terms of p are positive: p = artanh(s)/s lies
+    // in [1, 1.011] with a relative error below 8u, so that 2sp < 0.35 is off by less than 4u.
     let s = (m - 1.0) / (m + 1.0);
     let t = s * s;
     let p = 1.0 / 13.0;

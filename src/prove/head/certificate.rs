@@ -22,8 +22,8 @@ pub struct HeadCertificate {
     pub token: TokenId,
     /// `P(token | x) <= upper` for every prefix `x` of any length, by this `λ`. Rigorous.
     pub upper: f64,
-    /// Lower bound on `Σλ_j c_j − c_t − √d ‖Π Σλ_j (a_j − a_t)‖`. If it is positive, some other token beats this one after every
-    /// prefix, so it is never the argmax.
+    /// Lower bound on `Σλ_j c_j − c_t − √d ‖Π Σλ_j (a_j − a_t)‖`. If it is positive, some other token beats this one
+    /// after every prefix, so it is never the argmax.
     pub margin: f64,
     /// Sum of all numerators, at most `2^53`.
     pub denominator: u64,

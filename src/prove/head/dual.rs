@@ -1,10 +1,11 @@
 //! The dual of the head theorem, evaluated rigorously from weights that a solver proposes.
 //!
 //! For every `λ` in the simplex over the tokens other than the target `t` (Gibbs' inequality, then Cauchy-Schwarz):
-//! `min over the ball of LSE_{j≠t}(l_j − l_t) >= H(λ) + (Σλ_j c_j − c_t − √d ‖Π Σλ_j (a_j − a_t)‖) / T`.
-//! Here `λ_j = x_j / Σx` for any floats `x_j >= 0` whatsoever, so nothing has to be known about how they were found. Sums over
-//! blocks of the vocabulary are kept as enclosures; the one sum of vectors, `Σ x_j U_j`, comes from a plain matrix product
-//! whose error is bounded a priori: componentwise by `γ_n Σ x_j |U_jk|`, hence in norm by `γ_n Σ x_j ‖a_j‖` once `γ` is applied.
+//! `min over the ball of LSE_{j≠t}(l_j − l_t) >= H(λ) + (Σλ_j c_j − c_t − √d ‖Π Σλ_j (a_j − a_t)‖) / T`. Here `λ_j =
+//! x_j / Σx` for any floats `x_j >= 0` whatsoever, so nothing has to be known about how they were found. Sums over
+//! blocks of the vocabulary are kept as enclosures; the one sum of vectors, `Σ x_j U_j`, comes from a plain matrix
+//! product whose error is bounded a priori: componentwise by `γ_n Σ x_j |U_jk|`, hence in norm by `γ_n Σ x_j ‖a_j‖`
+//! once `γ` is applied.
 
 use multiversion::multiversion;
 use ndarray::{Array1, ArrayView1};
@@ -62,8 +63,8 @@ impl Sums {
 /// Floats that are added up side by side.
 const LANES: usize = 8;
 
-/// `Σ x`, `Σ x ln x`, `Σ |x ln x|`, `Σ x r`, `Σ x c` and `Σ |x c|` as floats with at most one rounding a term besides those of a
-/// sum of as many terms; `ln` from above. No constants read as zeros.
+/// `Σ x`, `Σ x ln x`, `Σ |x ln x|`, `Σ x r`, `Σ x c` and `Σ |x c|` as floats with at most one rounding a term besides
+/// those of a sum of as many terms; `ln` from above. No constants read as zeros.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
 fn add_up(weights: &[f64], norms: &[f64], constants: &[f64]) -> [f64; 6] {
     let mut sums = [[0.0f64; LANES]; 6];
@@ -112,8 +113,8 @@ pub struct SumError {
 pub struct Dual {
     /// Lower bound on `min over the ball of LSE_{j≠t}(l_j − l_t)`, in nats; `−∞` where nothing is known.
     pub log_odds: f64,
-    /// Lower bound on `Σλ_j c_j − c_t − √d ‖·‖`: a positive number means that at every point of the ball some token beats the
-    /// target, at every temperature.
+    /// Lower bound on `Σλ_j c_j − c_t − √d ‖·‖`: a positive number means that at every point of the ball some token
+    /// beats the target, at every temperature.
     pub margin: f64,
     /// What the rounding errors of the sum of vectors cost, in nats; a float, no bound.
     pub rounding: f64,
@@ -135,8 +136,8 @@ impl Dual {
             return Dual::NOTHING;
         }
         let one = Interval::ONE;
-        // v_k = γ_k (w_k / total − U_tk). The float total lies in the enclosure, so replacing it costs a factor within
-        // hi/lo; division, subtraction and the product with γ cost one roundoff each.
+        // v_k = γ_k (w_k / total − U_tk). The float total lies in the enclosure, so replacing it costs a factor
+        // within hi/lo; division, subtraction and the product with γ cost one roundoff each.
         let total = sums.total.hi();
         let u_t = problem.unembed.row(target);
         let v: Array1<f64> = vector

@@ -1,9 +1,9 @@
 //! The dual and its gradient for a batch of targets at given points: two matrix products.
 //!
-//! At a point `ẑ` the best `λ` is the softmax of the logits without the target. `Ẑ Uᵀ` gives the logits, weights `x = e^l` in a common
-//! unit take their place, and `X U` is the sum of rows. Blocks of the vocabulary are independent of each other and are
-//! merged in order, so the result does not depend on the number of threads. [`Dual`] makes a rigorous bound of whatever
-//! comes out.
+//! At a point `ẑ` the best `λ` is the softmax of the logits without the target. `Ẑ Uᵀ` gives the logits, weights `x =
+//! e^l` in a common unit take their place, and `X U` is the sum of rows. Blocks of the vocabulary are independent of
+//! each other and are merged in order, so the result does not depend on the number of threads. [`Dual`] makes a
+//! rigorous bound of whatever comes out.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};

@@ -5,11 +5,11 @@ use super::dual::Dual;
 /// How far to go with each token. Bounds are sound at any time; a goal only says when to stop improving them.
 #[derive(Debug, Clone)]
 pub struct Goal {
-    /// Largest distance of the upper bound from the least possible one, as a part of the upper bound. What floats lose by
-    /// rounding is not counted: it cannot be won back.
+    /// Largest distance of the upper bound from the least possible one, as a part of the upper bound. What floats
+    /// lose by rounding is not counted: it cannot be won back.
     pub tolerance: f64,
-    /// Probabilities of interest: a token is finished as soon as each of them either is an upper bound or is reached within
-    /// the ball. Empty where the bound itself is asked for.
+    /// Probabilities of interest: a token is finished as soon as each of them either is an upper bound or is reached
+    /// within the ball. Empty where the bound itself is asked for.
     pub thresholds: Vec<f64>,
 }
 
@@ -20,8 +20,8 @@ impl Goal {
         Goal { tolerance: 1e-6, thresholds: Vec::new() }
     }
 
-    /// Only decide on which side of these probabilities the bound lies. For a rigorous verdict the thresholds have to be
-    /// at or below the exact ones ([`Threshold::floor`](crate::spec::Threshold::floor)).
+    /// Only decide on which side of these probabilities the bound lies. For a rigorous verdict the thresholds have to
+    /// be at or below the exact ones ([`Threshold::floor`](crate::spec::Threshold::floor)).
     #[must_use]
     pub fn decide(thresholds: &[f64]) -> Goal {
         Goal { thresholds: thresholds.to_vec(), ..Goal::tight() }

@@ -1,8 +1,8 @@
 //! Limited-memory quasi-Newton directions for `g + μ/2 ‖ẑ‖²`, where the multiplier `μ` changes from step to step.
 //!
 //! The memory holds raw pairs `(s, y)`: steps and differences of gradients of `g`. The pairs of the Lagrangian are
-//! `(s, y + μ s)`, so a new `μ` costs nothing, and `s·(y + μ s) > 0` always holds because `g` is convex. Directions come from the
-//! two-loop recursion (Nocedal, *Updating quasi-Newton matrices with limited storage*, 1980).
+//! `(s, y + μ s)`, so a new `μ` costs nothing, and `s·(y + μ s) > 0` always holds because `g` is convex. Directions
+//! come from the two-loop recursion (Nocedal, *Updating quasi-Newton matrices with limited storage*, 1980).
 
 use std::collections::VecDeque;
 
@@ -19,8 +19,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Remembers a step `s` and the change `y` of the gradient along it. Pairs without positive finite curvature, which
-    /// only rounding can produce, are left out.
+    /// Remembers a step `s` and the change `y` of the gradient along it. Pairs without positive finite curvature,
+    /// which only rounding can produce, are left out.
     pub fn push(&mut self, s: Array1<f64>, y: Array1<f64>) {
         let curvature = s.dot(&y);
         if !(curvature > 1e-12 * s.dot(&s).sqrt() * y.dot(&y).sqrt() && curvature.is_finite()) {
@@ -37,8 +37,13 @@ impl Memory {
         self.pairs.clear();
     }
 
-    /// Approximates `(∇²g + μ)⁻¹ r`; `curvature` is a guess of the Hessian's size where nothing is known.
-    pub fn solve(&self, mu: f64, curvature: f64, r: &Array1<f64>) -> Array1<f64> {
+    /// Approximates `(∇²g + μ)⁻¹ r`; `initial` does so where nothing is known.
+    pub fn solve(
+        &self,
+        mu: f64,
+        r: &Array1<f64>,
+        initial: impl Fn(Array1<f64>) -> Array1<f64>,
+    ) -> Array1<f64> {
         let mut q = r.clone();
         let mut alphas = Vec::with_capacity(self.pairs.len());
         for (s, y) in self.pairs.iter().rev() {
@@ -48,7 +53,7 @@ impl Memory {
             q.scaled_add(-alpha * mu, s);
             alphas.push((rho, alpha));
         }
-        q /= mu + curvature;
+        q = initial(q);
         for ((s, y), (rho, alpha)) in self.pairs.iter().zip(alphas.into_iter().rev()) {
             let beta = rho * (y.dot(&q) + mu * s.dot(&q));
             q.scaled_add(alpha - beta, s);

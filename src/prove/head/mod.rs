@@ -1,13 +1,16 @@
-//! Head theorem: an upper bound on a token's probability after **any** prefix of any length, from the final norm and the
-//! unembedding alone.
+//! Head theorem: an upper bound on a token's probability after **any** prefix of any length, from the final norm and
+//! the unembedding alone.
 //!
-//! With `l_j = a_j·ẑ + c_j` on the ball `‖ẑ‖ <= √d` (see `problem`), for every `λ` in the simplex over the other tokens
+//! With `l_j = a_j·ẑ + c_j` on the ball `‖ẑ‖ <= √d` (see `problem`), for every `λ` in the simplex over the other
+//! tokens
 //!
 //! `P(t | x) <= 1 / (1 + exp( H(λ) + (Σλ_j (c_j − c_t) − √d ‖Π Σλ_j (a_j − a_t)‖) / T ))`   for all prefixes `x`.
 //!
-//! Maximising over `λ` is the exact dual of maximising `P(t)` over the ball, a convex problem, so the bound has no gap but
-//! the solver's. The solver (`descent`) is float arithmetic and only proposes `λ`; `dual` evaluates the bound rigorously.
+//! Maximising over `λ` is the exact dual of maximising `P(t)` over the ball, a convex problem, so the bound has no
+//! gap but the solver's. The solver (`descent`) is float arithmetic and only proposes `λ`; `dual` evaluates the bound
+//! rigorously.
 
+mod centre;
 mod certificate;
 mod descent;
 mod dual;

@@ -1,8 +1,9 @@
 //! The data of the head theorem: `l_j = a_j·ẑ + c_j` over the ball `‖ẑ‖ <= √d`, divided by the temperature.
 //!
-//! A final norm gives `z = γ ⊙ ẑ + β` with `‖ẑ‖ <= √d`, because `ε >= 0` in its denominator only shrinks `ẑ`, and `Σẑ = 0` if it
-//! is a LayerNorm. So with the unembedding `U` and the head bias `b`: `a_j = γ ⊙ U_j` and `c_j = U_j·β + b_j`. A LayerNorm sees
-//! only `Π a_j`, `Π` the projection on `{Σ = 0}`. The rows `a_j` are never stored: `γ` moves over to the vector they meet.
+//! A final norm gives `z = γ ⊙ ẑ + β` with `‖ẑ‖ <= √d`, because `ε >= 0` in its denominator only shrinks `ẑ`, and `Σẑ
+//! = 0` if it is a LayerNorm. So with the unembedding `U` and the head bias `b`: `a_j = γ ⊙ U_j` and `c_j = U_j·β +
+//! b_j`. A LayerNorm sees only `Π a_j`, `Π` the projection on `{Σ = 0}`. The rows `a_j` are never stored: `γ` moves
+//! over to the vector they meet.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -46,8 +47,8 @@ impl<'a> Problem<'a> {
     /// Reads a head.
     ///
     /// # Errors
-    /// [`HeadError`] for a head without final norm, with contradicting shapes, with numbers that are not finite, or for
-    /// a temperature that is not a positive finite number.
+    /// [`HeadError`] for a head without final norm, with contradicting shapes, with numbers that are not finite, or
+    /// for a temperature that is not a positive finite number.
     pub fn new(head: &'a Head, temperature: Interval) -> Result<Problem<'a>, HeadError> {
         if !(0.0 < temperature.lo() && temperature.is_finite()) {
             return Err(HeadError::Temperature { temperature });

@@ -4,18 +4,21 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, CowArray, Ix2};
 use rayon::prelude::*;
 
 use super::HeadError;
+use super::centre::Centre;
 use super::certificate::HeadCertificate;
 use super::descent::{Best, Descent};
 use super::evaluate::evaluate;
 use super::goal::Goal;
 use super::problem::Problem;
-use super::real::{Real, exponent};
+use super::real::Real;
 use crate::limits::Limits;
 use crate::model::{Head, TokenId};
 use crate::num::Interval;
 
 /// Targets that are evaluated together.
 const BATCH: usize = 512;
+/// Logits held at a time, which bounds the batch for the largest vocabularies.
+const LOGITS: usize = 1 << 25;
 /// Targets that one task works through where the vocabulary is too small to be split among threads.
 const LANE: usize = 32;
 /// Largest `|V|·d` that is worked on in `f64`.
@@ -28,7 +31,8 @@ pub struct HeadProof {
     pub token: TokenId,
     /// `P(token | x) <= upper` for every prefix `x` of any length; 1 where nothing is known. Rigorous.
     pub upper: f64,
-    /// Probability reached at some point of the ball, to the nearest: how far the head alone could ever go down. No bound on any prefix.
+    /// Probability reached at some point of the ball, to the nearest: how far the head alone could ever go down. No
+    /// bound on any prefix.
     pub reached: f64,
     /// The point `ẑ` of the ball whose softmax is the `λ` of the bound; a hint for searches.
     pub maximiser: Array1<f64>,
@@ -41,14 +45,6 @@ pub struct HeadProver<'a> {
     problem: Problem<'a>,
     rows: Rows<'a>,
     centre: Centre,
-}
-
-/// The softmax at the centre of the ball, `ẑ = 0`: where the solver starts from. Floats.
-struct Centre {
-    /// Mean of the rows `U_j`.
-    mean: Array1<f64>,
-    /// Mean eigenvalue of the covariance of the rows `a_j / T`.
-    curvature: f64,
 }
 
 /// `U` in the type that the solver calculates in.
@@ -89,8 +85,8 @@ impl<'a> HeadProver<'a> {
         HeadCertificate::at_point(&self.problem, proof.token as usize, &proof.maximiser)
     }
 
-    /// Bounds each of `tokens`; `done` sees every proof as soon as it is there. Stops early when the limits say so: the
-    /// tokens not finished then have what was proved so far.
+    /// Bounds each of `tokens`; `done` sees every proof as soon as it is there. Stops early when the limits say so:
+    /// the tokens not finished then have what was proved so far.
     ///
     /// # Errors
     /// [`HeadError::Token`] for a token beyond the vocabulary.
@@ -124,13 +120,18 @@ impl<'a> HeadProver<'a> {
         limits: &Limits,
         done: &(dyn Fn(&HeadProof) + Sync),
     ) -> Vec<HeadProof> {
+        let batch = (LOGITS / rows.nrows()).clamp(1, BATCH);
+        let metric = |q| self.centre.solve(&self.problem, q);
         let mut proofs: Vec<Option<HeadProof>> = vec![None; tokens.len()];
         let mut waiting = tokens.iter().enumerate();
         let mut active: Vec<(usize, Descent)> = Vec::new();
         loop {
-            let room = BATCH - active.len();
-            active
-                .extend(waiting.by_ref().take(room).map(|(slot, &token)| (slot, self.start(token as usize))));
+            let room = batch - active.len();
+            active.extend(waiting.by_ref().take(room).map(|(slot, &token)| {
+                let target = token as usize;
+                let start = self.centre.start(&self.problem, target);
+                (slot, Descent::new(target, self.problem.radius, start))
+            }));
             if active.is_empty() {
                 break;
             }
@@ -146,7 +147,7 @@ impl<'a> HeadProver<'a> {
                     .par_iter_mut()
                     .with_min_len(8)
                     .zip(values)
-                    .map(|((_, descent), value)| descent.advance(value, goal))
+                    .map(|((_, descent), value)| descent.advance(value, goal, &metric))
                     .collect()
             };
             let mut still = Vec::with_capacity(active.len());
@@ -163,19 +164,6 @@ impl<'a> HeadProver<'a> {
         }
         proofs.into_iter().flatten().collect()
     }
-
-    /// Starts where the second-order expansion at the centre has its minimum, or at the sphere in that direction.
-    fn start(&self, target: usize) -> Descent {
-        let problem = &self.problem;
-        let mut towards = problem.unembed.row(target).mapv(f64::from) - &self.centre.mean;
-        towards *= &problem.gain;
-        let towards = problem.project(towards) / problem.near_temperature();
-        let newton = 1.0 / self.centre.curvature;
-        let to_sphere = problem.radius / towards.dot(&towards).sqrt();
-        let step = newton.min(to_sphere);
-        let start = if step.is_finite() { towards * step } else { Array1::zeros(problem.width()) };
-        Descent::new(target, problem.radius, start)
-    }
 }
 
 impl HeadProof {
@@ -187,33 +175,5 @@ impl HeadProof {
             maximiser: best.point.clone(),
             evaluations: best.evaluations,
         }
-    }
-}
-
-impl Centre {
-    fn new(problem: &Problem) -> Centre {
-        let n = problem.vocab_size();
-        let temperature = problem.near_temperature();
-        let mut weights: Vec<f64> = (0..n).map(|j| problem.constant(j).mid_rad().0 / temperature).collect();
-        let unit = exponent(f64::largest(&weights));
-        f64::exponentials(&mut weights, unit);
-        let total: f64 = weights.iter().sum();
-        let chunk = 1024;
-        let parts: Vec<Array1<f64>> = weights
-            .par_chunks(chunk)
-            .enumerate()
-            .map(|(i, weights)| {
-                let mut sum = Array1::<f64>::zeros(problem.width());
-                for (w, row) in weights.iter().zip(problem.unembed.outer_iter().skip(i * chunk)) {
-                    sum.zip_mut_with(&row, |s, &u| *s += w * f64::from(u));
-                }
-                sum
-            })
-            .collect();
-        let mean = parts.iter().fold(Array1::zeros(problem.width()), |sum, part| sum + part) / total;
-        let squares: f64 = weights.iter().zip(&problem.norms).map(|(w, r)| w * r * r).sum();
-        let of_mean: f64 = (&mean * &problem.gain).mapv(|x| x * x).sum();
-        let variance = (squares / total - of_mean) / (problem.width() as f64 * temperature * temperature);
-        Centre { mean, curvature: variance.max(0.0) }
     }
 }

@@ -19,8 +19,8 @@ pub trait Real: LinalgScalar + Send + Sync {
     fn to_f64(self) -> f64;
     /// The largest number, `−∞` of none.
     fn largest(xs: &[Self]) -> f64;
-    /// Replaces logits `l` by weights `e^l / 2^unit`, the negligible ones by zero. The unit is near the largest logit. Any
-    /// error is harmless: weights may be whatever they are, as long as they are not negative.
+    /// Replaces logits `l` by weights `e^l / 2^unit`, the negligible ones by zero. The unit is near the largest
+    /// logit. Any error is harmless: weights may be whatever they are, as long as they are not negative.
     fn exponentials(logits: &mut [Self], unit: i32);
 }
 
@@ -95,8 +95,8 @@ fn exponentials_f32(logits: &mut [f32], unit: f32) {
     logits.iter_mut().for_each(|l| *l = power_of_two(*l * std::f32::consts::LOG2_E - unit));
 }
 
-/// `2^x` to about 7 digits for `x <= 100`, zero below `2^−36`: 2^17 tokens of that weight have a mass of `2e-6`. Without branches, so that loops over it
-/// become vector code.
+/// `2^x` to about 7 digits for `x <= 100`, zero below `2^−36`: 2^17 tokens of that weight have a mass of `2e-6`.
+/// Without branches, so that loops over it become vector code.
 #[inline(always)]
 fn power_of_two(x: f32) -> f32 {
     /// Adding and subtracting it rounds to an integer, which is then found in the low bits.
