@@ -233,6 +233,17 @@ fn limits_are_honoured() {
 }
 
 #[test]
+fn a_search_cut_short_says_so_and_keeps_what_it_found() {
+    let Some(models) = shared_models("a search cut short") else { return };
+    let model = ModelFolder::open(models.join("kjv-char-l2")).unwrap().load().unwrap();
+    let tokens: Vec<TokenId> = (0..73).collect();
+    let limits = Limits::default().within(Duration::from_secs(1));
+    let (found, stopped) = hunt(&model, &tokens, Aim::Narrow { gap: 0.0 }, &Leads::new(), &limits);
+    assert_eq!(stopped, Some(StopReason::Time));
+    assert!(found.iter().flatten().count() > 0, "time for rigorous evaluations is kept back");
+}
+
+#[test]
 fn a_token_that_does_not_exist_is_an_error() {
     let model = planted();
     let incumbent = Incumbent::new();

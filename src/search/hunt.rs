@@ -31,6 +31,8 @@ const LONGEST: usize = 32;
 const WHOLE: usize = 1024;
 /// Probes that run side by side.
 const ROUND: usize = 16;
+/// At most this part of the time, one in so many, is kept back for rigorous evaluations.
+const RESERVE: u32 = 4;
 /// A target is given up after so many generations without gain.
 const PATIENCE: usize = 12;
 /// What counts as gain, in nats.
@@ -73,6 +75,8 @@ struct Order<'r> {
     aim: Aim<'r>,
     limits: &'r Limits,
     on_witness: OnWitness<'r>,
+    /// Most time to keep back for rigorous evaluations.
+    most_reserve: Duration,
 }
 
 impl<'a> Hunt<'a> {
@@ -126,15 +130,18 @@ impl<'a> Hunt<'a> {
         on_witness: OnWitness,
     ) -> Result<Option<StopReason>, PrefixError> {
         self.evaluator.model().check_tokens(&self.tokens)?;
-        let order = Order { aim, limits, on_witness };
-        if self.limit > 0 {
-            self.search(order)?;
-            self.confirm(0..self.targets.len(), order)?;
+        let most_reserve = limits.remaining().map_or(Duration::MAX, |left| left / RESERVE);
+        let order = Order { aim, limits, on_witness, most_reserve };
+        if self.limit == 0 {
+            return Ok(limits.reason());
         }
-        Ok(limits.reason())
+        let stopped = self.search(order)?;
+        self.confirm(0..self.targets.len(), order)?;
+        Ok(stopped)
     }
 
-    fn search(&mut self, order: Order) -> Result<(), PrefixError> {
+    /// Says which limit ended it, the time kept back for rigorous evaluations included.
+    fn search(&mut self, order: Order) -> Result<Option<StopReason>, PrefixError> {
         if !self.seeded {
             self.follow_leads(order)?;
             seeds::sow(self, order)?;
@@ -145,8 +152,11 @@ impl<'a> Hunt<'a> {
             self.follow_leads(order)?;
             let wanted: Vec<usize> =
                 self.wanted(order.aim).into_iter().filter(|&k| fruitless[k] < PATIENCE).collect();
-            if wanted.is_empty() || self.is_over(order) {
-                return Ok(());
+            if wanted.is_empty() {
+                return Ok(None);
+            }
+            if self.is_over(order) {
+                return Ok(Some(order.limits.reason().unwrap_or(StopReason::Time)));
             }
             let before: Vec<f32> = wanted.iter().map(|&k| self.best_log_p(k)).collect();
             climbs::climb(self, &wanted, order)?;
@@ -163,7 +173,7 @@ impl<'a> Hunt<'a> {
 
     /// Runs probes side by side and tells the pool; `None` for a probe that the limits cut off.
     fn round(&mut self, probes: &[Probe], order: Order) -> Result<Vec<Option<Scores>>, PrefixError> {
-        let reserve = self.reserve();
+        let reserve = self.reserve(order);
         let limits = match order.limits.remaining() {
             Some(left) => order.limits.within(left.saturating_sub(reserve)),
             None => order.limits.clone(),
@@ -208,11 +218,11 @@ impl<'a> Hunt<'a> {
     /// Whether searching has to end: nothing is wanted, or what is left of the time is needed to evaluate rigorously.
     fn is_over(&self, order: Order) -> bool {
         let left = order.limits.remaining().unwrap_or(Duration::MAX);
-        order.limits.expired() || left < self.reserve() || self.wanted(order.aim).is_empty()
+        order.limits.expired() || left < self.reserve(order) || self.wanted(order.aim).is_empty()
     }
 
     /// Time to keep back for the rigorous evaluation of what was found.
-    fn reserve(&self) -> Duration {
-        self.slowest + self.time_to_confirm()
+    fn reserve(&self, order: Order) -> Duration {
+        (self.slowest + self.time_to_confirm()).min(order.most_reserve)
     }
 }
