@@ -22,6 +22,12 @@ fn every_logit_and_probability_lies_in_its_enclosure() {
             for (token, value) in case.probabilities {
                 let p = rigorous::token_probability(&model, &case.prefix, token, Interval::ONE).unwrap();
                 assert!(p.contains(value), "{name} {:?}: P({token}) = {value} not in {p}", case.prefix);
+                assert!(
+                    p.width() < 1e-8,
+                    "{name} {:?}: P({token}) is as wide as {:e}",
+                    case.prefix,
+                    p.width()
+                );
             }
         }
     }

@@ -8,9 +8,11 @@ mod activation;
 pub mod decimal;
 mod dot;
 mod elementary;
+mod fixed;
 pub mod gamma;
 mod interval;
 mod logarithm;
+pub mod precise;
 mod rotation;
 
 pub use activation::{gelu_erf, gelu_tanh, relu, silu};

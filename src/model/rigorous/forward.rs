@@ -1,0 +1,200 @@
+//! The network in balls of `L` limbs.
+
+use super::super::layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions, Scale};
+use super::super::{Body, Model, TokenId};
+use crate::num::precise::{Digits, Gelu, Precise, dot, rotation};
+
+/// A vector of balls.
+type Vector<const L: usize> = Vec<Precise<L>>;
+
+/// Logits after an accepted prefix, `[vocabulary]`.
+pub fn logits<const L: usize>(model: &Model, prefix: &[TokenId]) -> Vector<L> {
+    let body = &model.body;
+    let angles = match body.positions {
+        Positions::Rotary { theta, dim } => {
+            let len = u32::try_from(prefix.len()).expect("a context is read as a number below 2^32");
+            rotation(theta, dim, 0..len)
+        }
+        Positions::Learned(_) | Positions::None => Vec::new(),
+    };
+    let gelu = Gelu::default();
+    let last_attention = body.layers.iter().rposition(|layer| matches!(layer, Layer::Attention(_)));
+    // Residuals of all positions; once nothing reads the earlier ones any more, of the last position.
+    let mut residuals = embed(body, prefix);
+    if last_attention.is_none() {
+        residuals.drain(..prefix.len() - 1);
+    }
+    for (i, layer) in body.layers.iter().enumerate() {
+        let outputs = match layer {
+            Layer::Attention(layer) => {
+                let first_query = if Some(i) == last_attention { prefix.len() - 1 } else { 0 };
+                let outputs = attention(layer, &angles, &residuals, first_query);
+                residuals.drain(..first_query);
+                outputs
+            }
+            Layer::Mlp(layer) => mlp(layer, &gelu, &residuals),
+        };
+        for (x, y) in residuals.iter_mut().zip(outputs) {
+            x.iter_mut().zip(y).for_each(|(x, y)| *x = *x + y);
+        }
+    }
+    let z = norm(model.head.norm.as_ref(), &residuals);
+    let unembed = Affine { digits: Digits::new(model.head.unembed.t()), bias: model.head.bias.as_ref() };
+    unembed.apply(&z[0])
+}
+
+/// Embeddings, with the positions where these are added, `[positions][d]`.
+fn embed<const L: usize>(body: &Body, prefix: &[TokenId]) -> Vec<Vector<L>> {
+    let row = |(position, &token): (usize, &TokenId)| {
+        let token = body.embed.row(token as usize);
+        match &body.positions {
+            Positions::Learned(table) => {
+                token.iter().zip(table.row(position)).map(|(&t, &p)| exact(t) + exact(p)).collect()
+            }
+            Positions::Rotary { .. } | Positions::None => token.iter().map(|&t| exact(t)).collect(),
+        }
+    };
+    prefix.iter().enumerate().map(row).collect()
+}
+
+/// What the layer adds to the residuals of the positions from `first_query` on. `angles` is empty without rotary positions.
+fn attention<const L: usize>(
+    layer: &Attention,
+    angles: &[Vec<(Precise<L>, Precise<L>)>],
+    residuals: &[Vector<L>],
+    first_query: usize,
+) -> Vec<Vector<L>> {
+    let inputs = norm(layer.norm.as_ref(), residuals);
+    let rotated = |map: &Linear, first: usize| {
+        let map = Affine::new(map);
+        let mut rows: Vec<Vector<L>> = inputs[first..].iter().map(|z| map.apply(z)).collect();
+        for (row, angles) in rows.iter_mut().zip(angles.iter().skip(first)) {
+            row.chunks_exact_mut(layer.head_dim).for_each(|head| rotate(head, angles));
+        }
+        rows
+    };
+    let (queries, keys) = (rotated(&layer.query, first_query), rotated(&layer.key, 0));
+    let value = Affine::new(&layer.value);
+    let values: Vec<Vector<L>> = inputs.iter().map(|z| value.apply(z)).collect();
+    let output = Affine::new(&layer.output);
+    let scale = scale(layer.scale);
+    let mix = |(i, query): (usize, &Vector<L>)| {
+        let n = first_query + i + 1;
+        let mut mixed = Vec::with_capacity(query.len());
+        for (head, query) in query.chunks_exact(layer.head_dim).enumerate() {
+            let first = head / (layer.n_heads / layer.n_kv_heads) * layer.head_dim;
+            let of_head = first..first + layer.head_dim;
+            let weights =
+                softmax(keys[..n].iter().map(|key| dot(query, &key[of_head.clone()]) * scale).collect());
+            mixed
+                .extend(of_head.map(|c| {
+                    weights.iter().zip(&values).map(|(&w, value)| w * value[c]).sum::<Precise<L>>()
+                }));
+        }
+        output.apply(&mixed)
+    };
+    queries.iter().enumerate().map(mix).collect()
+}
+
+/// Rotates the pairs `(i, i + dim/2)` of one head by the angles of its position, given as `(sin, cos)`.
+fn rotate<const L: usize>(head: &mut [Precise<L>], angles: &[(Precise<L>, Precise<L>)]) {
+    for (i, &(sin, cos)) in angles.iter().enumerate() {
+        let (a, b) = (head[i], head[i + angles.len()]);
+        head[i] = a * cos - b * sin;
+        head[i + angles.len()] = b * cos + a * sin;
+    }
+}
+
+/// Softmax of scores, all shifted by the same greatest middle, which changes nothing in exact arithmetic.
+fn softmax<const L: usize>(scores: Vector<L>) -> Vector<L> {
+    let top = scores.iter().copied().reduce(|a, b| if (b - a).is_positive() { b } else { a });
+    let top = top.expect("a position attends at least to itself").middle();
+    let powers: Vector<L> = scores.into_iter().map(|s| (s - top).exp()).collect();
+    let inverse = powers.iter().copied().sum::<Precise<L>>().recip();
+    powers.into_iter().map(|power| power * inverse).collect()
+}
+
+fn mlp<const L: usize>(layer: &Mlp, gelu: &Gelu<L>, residuals: &[Vector<L>]) -> Vec<Vector<L>> {
+    let inputs = norm(layer.norm.as_ref(), residuals);
+    let act = |x: Precise<L>| match layer.activation {
+        Activation::Relu => x.relu(),
+        Activation::SquaredRelu => x.relu().square(),
+        Activation::GeluTanh => gelu.tanh_form(x),
+        Activation::GeluErf => gelu.erf_form(x),
+        Activation::Silu => x.silu(),
+    };
+    match &layer.kind {
+        MlpKind::Plain { up, down } => {
+            let (up, down) = (Affine::new(up), Affine::new(down));
+            let hidden = |z| up.apply(z).into_iter().map(act).collect::<Vector<L>>();
+            inputs.iter().map(|z| down.apply(&hidden(z))).collect()
+        }
+        MlpKind::Gated { gate, up, down } => {
+            let (gate, up, down) = (Affine::new(gate), Affine::new(up), Affine::new(down));
+            let hidden = |z| {
+                let gates = gate.apply(z).into_iter().map(act);
+                gates.zip(up.apply(z)).map(|(gate, up)| gate * up).collect::<Vector<L>>()
+            };
+            inputs.iter().map(|z| down.apply(&hidden(z))).collect()
+        }
+    }
+}
+
+fn norm<const L: usize>(norm: Option<&Norm>, residuals: &[Vector<L>]) -> Vec<Vector<L>> {
+    // 1 / sqrt(mean square + ε)
+    let inverse = |x: &[Precise<L>], eps: f64| {
+        let squares: Precise<L> = x.iter().map(|x| x.square()).sum();
+        (squares.div_int(x.len() as u64) + Precise::float(eps)).rsqrt()
+    };
+    let one = |x: &Vector<L>| match norm {
+        None => x.clone(),
+        Some(Norm::Layer { gain, bias, eps }) => {
+            let mean = x.iter().copied().sum::<Precise<L>>().div_int(x.len() as u64);
+            let centred: Vector<L> = x.iter().map(|&x| x - mean).collect();
+            let inverse = inverse(&centred, *eps);
+            let mut y: Vector<L> = centred.iter().zip(gain).map(|(&x, &g)| x * inverse * exact(g)).collect();
+            if let Some(bias) = bias {
+                y.iter_mut().zip(bias).for_each(|(y, &b)| *y = *y + exact(b));
+            }
+            y
+        }
+        Some(Norm::Rms { gain, eps }) => {
+            let inverse = inverse(x, *eps);
+            x.iter().zip(gain).map(|(&x, &g)| x * inverse * exact(g)).collect()
+        }
+    };
+    residuals.iter().map(one).collect()
+}
+
+/// `x W + b` with exact weights, prepared once for all positions.
+struct Affine<'a> {
+    digits: Digits,
+    bias: Option<&'a ndarray::Array1<f32>>,
+}
+
+impl<'a> Affine<'a> {
+    fn new(map: &'a Linear) -> Affine<'a> {
+        Affine { digits: Digits::new(map.weight.view()), bias: map.bias.as_ref() }
+    }
+
+    fn apply<const L: usize>(&self, x: &[Precise<L>]) -> Vector<L> {
+        let mut y = self.digits.apply(x);
+        if let Some(bias) = self.bias {
+            y.iter_mut().zip(bias).for_each(|(y, &b)| *y = *y + exact(b));
+        }
+        y
+    }
+}
+
+fn scale<const L: usize>(scale: Scale) -> Precise<L> {
+    match scale {
+        // Exact below 2⁵³, which squares of layer numbers times head widths are.
+        Scale::InvSqrt(n) => Precise::float(n as f64).rsqrt(),
+        Scale::Inverse(c) => Precise::float(c).recip(),
+        Scale::One => Precise::int(1),
+    }
+}
+
+fn exact<const L: usize>(x: f32) -> Precise<L> {
+    Precise::float(f64::from(x))
+}
