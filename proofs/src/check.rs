@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dashu_ratio::RBig;
 
+use crate::block::block_proves;
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
 use crate::format::{Certificate, Predicate, Proof, Statement, sha256_hex};
@@ -66,7 +67,12 @@ fn apply(
             }
             Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
         }
-        Proof::Block(_) => Err(Reject::NotCovered { why: "its checks are not here yet".into() }.into()),
+        Proof::Block(proof) => {
+            let max_len = statement.max_len.map(index);
+            block_proves(folder, head, *token, threshold.value(), &temperature, max_len, proof)?;
+            let bound = Interval::rational(threshold.value());
+            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
+        }
         Proof::Witness { prefix } => {
             let probability =
                 witness_probability(folder, head, *token, &temperature, statement.max_len, prefix)?;

@@ -147,7 +147,7 @@ fn feed_forward(mlp: &Mlp, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
     Ok(mlp.down.apply(&Vector::new(&hidden)))
 }
 
-fn activate(activation: Activation, x: &Interval) -> Interval {
+pub(crate) fn activate(activation: Activation, x: &Interval) -> Interval {
     match activation {
         Activation::Relu => x.positive_part(),
         Activation::SquaredRelu => x.positive_part().square(),
@@ -165,7 +165,7 @@ fn activate(activation: Activation, x: &Interval) -> Interval {
     }
 }
 
-fn normalised(norm: Option<&Norm>, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
+pub(crate) fn normalised(norm: Option<&Norm>, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
     let Some(norm) = norm else { return Ok(x.to_vec()) };
     let what = "a norm";
     let d = Interval::from_int(x.len());
@@ -186,15 +186,15 @@ fn normalised(norm: Option<&Norm>, x: &[Interval]) -> Result<Vec<Interval>, Reje
     })
 }
 
-fn row(matrix: &Tensor, i: usize) -> Vec<Interval> {
+pub(crate) fn row(matrix: &Tensor, i: usize) -> Vec<Interval> {
     let width = matrix.shape[1];
     matrix.values[i * width..][..width].iter().map(|value| value.interval()).collect()
 }
 
-fn sum(x: &[Interval], y: &[Interval]) -> Vec<Interval> {
+pub(crate) fn sum(x: &[Interval], y: &[Interval]) -> Vec<Interval> {
     x.iter().zip(y).map(|(x, y)| x + y).collect()
 }
 
-fn dot(x: &[Interval], y: &[Interval]) -> Interval {
+pub(crate) fn dot(x: &[Interval], y: &[Interval]) -> Interval {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }

@@ -77,7 +77,7 @@ pub(crate) fn head_bound(
 }
 
 /// Checks that `lambda / denominator` is a probability vector over tokens other than the target, in canonical form.
-fn check_lambda(
+pub(crate) fn check_lambda(
     vocabulary: usize,
     target: u32,
     denominator: u64,

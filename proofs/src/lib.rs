@@ -16,6 +16,7 @@
     )
 )]
 
+mod block;
 mod check;
 mod config;
 mod decimal;

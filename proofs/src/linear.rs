@@ -88,6 +88,26 @@ impl Linear {
         Linear { columns, unit, digits, norms, bias: bias.map(Tensor::intervals) }
     }
 
+    /// The weights of output `r`, exactly.
+    pub fn row(&self, r: usize) -> Vec<Interval> {
+        let weight = |c: usize| {
+            let digit =
+                |(k, digits): (usize, &Vec<i64>)| IBig::from(digits[r * self.columns + c]) << (DIGIT * k);
+            Interval::scaled(&self.digits.iter().enumerate().map(digit).sum(), i32::from(self.unit))
+        };
+        (0..self.columns).map(weight).collect()
+    }
+
+    /// `b_r`.
+    pub fn bias(&self, r: usize) -> Interval {
+        self.bias.as_ref().map_or_else(|| Interval::from_int(0), |bias| bias[r].clone())
+    }
+
+    /// Number of outputs.
+    pub fn rows(&self) -> usize {
+        self.norms.len()
+    }
+
     /// Encloses `W x + b`.
     ///
     /// # Panics

@@ -89,6 +89,33 @@ pub enum Reject {
     /// A block proof about something that the rule does not cover.
     #[error("the block rule does not cover this: {why}")]
     NotCovered { why: String },
+    /// The range of ρ of a block proof leaves out prefixes.
+    #[error("rho is not proved to lie within [{lo}, {hi}] / 2^20 for every prefix")]
+    RhoRange { lo: i64, hi: i64 },
+    /// A block proof ends before its tree does.
+    #[error("node {node} is missing: a split without a child")]
+    NodeMissing { node: usize },
+    /// A block proof goes on after its tree.
+    #[error("node {node} belongs to no split")]
+    NodeExtra { node: usize },
+    /// A leaf that leaves something unproved.
+    #[error("node {node} is a leaf, but {pairs} pairs of length and last token are open: {example}")]
+    PairsOpen { node: usize, pairs: usize, example: String },
+    /// Children of a node that needs none.
+    #[error("node {node} has a split although nothing is open")]
+    SplitClosed { node: usize },
+    /// A split whose children are not two parts of the node.
+    #[error("node {node}: the split lies outside of the node: {why}")]
+    SplitOutside { node: usize, why: String },
+    /// A vector of multipliers of the wrong length.
+    #[error("the vector {name} has {found} numbers, the model needs {expected}")]
+    VectorLength { name: &'static str, found: usize, expected: usize },
+    /// A multiplier beyond the limit.
+    #[error("the vector {name} holds {found}, more than 2^50 in magnitude")]
+    MultiplierRange { name: &'static str, found: i64 },
+    /// `m` is longer than λ allows.
+    #[error("the vector lift is too long for its lambda")]
+    LiftLength,
     /// A quantity grew so large or a divisor came so close to zero that no enclosure is known.
     #[error("no enclosure of {what}: {why}")]
     NoEnclosure { what: &'static str, why: &'static str },

@@ -1,0 +1,195 @@
+//! One dual vector: lower bounds on `w·R` for every prefix of a node.
+//!
+//! Say a prefix has `p_t > p`. With `l_j = a_j·ẑ + c_j` and temperature T this means `Σ_{j≠t} e^((l_j − l_t)/T) < e^τ`,
+//! `τ = ln(1/p − 1)`, so by Gibbs' inequality every λ of a simplex over the other tokens gives, with `κ = √(‖R‖²/d + ε')`,
+//!
+//! ```text
+//! g·R + A κ < 0,    g = Σ λ_j (a_j − a_t),    A = T (H(λ) − τ) + Σ λ_j (c_j − c_t).
+//! ```
+//!
+//! If `√d ‖m‖ <= A`, then `m·R <= ‖m‖ ‖R‖ <= A κ`, so `w·R < 0` for `w = g + m`. On the other hand, for any slopes `a`,
+//!
+//! ```text
+//! w·R = w·r + Σ_k c_k φ(s_k) + w·b2                      c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
+//!    >= (w + ρ v)·r + Σ_k (a_k b_k + β_k) + w·b2         v = Σ a_k w1_k,  β_k = min over the node of c_k φ(s) − a_k s.
+//! ```
+//!
+//! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
+//! `ρ v″·r >= −√d ‖v″‖`. What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
+//! is at an end of ρ; there it is bounded by the attention oracle. If the sum is positive, no prefix of the node that
+//! ends in this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
+
+use dashu_int::IBig;
+
+use crate::format::{BLOCK_BITS, BlockDual, MAX_MULTIPLIER};
+use crate::head::{check_lambda, index};
+use crate::interval::Interval;
+use crate::reject::Reject;
+
+use super::exponential::{ln_2_floor, ln_ceiling};
+use super::fixed::{Table, floor};
+use super::graph::TABLE_PLACES;
+use super::hull::Hull;
+use super::tables::Network;
+
+/// What is asked.
+pub(super) struct Query {
+    pub target: u32,
+    /// T.
+    pub temperature: Interval,
+    /// τ.
+    pub tau: Interval,
+}
+
+/// A dual vector evaluated on a node, for all pairs.
+pub(super) struct Bound {
+    /// What does not depend on the pair, in units of `2^-SUM_PLACES`.
+    constant: i128,
+    ends: [End; 2],
+}
+
+/// One end of ρ.
+struct End {
+    /// `D = w − w″ + ρ (v − v″)`, `[1, d]`.
+    direction: Table,
+    /// Error of a product of `D` and a row of x, in its unit.
+    radius: i128,
+    /// `D·value_h(j,v)` per head, `[1, pairs]`.
+    values: Vec<Table>,
+}
+
+impl Bound {
+    /// Checks the conditions on the multipliers and evaluates them for prefixes of up to `longest` tokens.
+    pub fn new(
+        network: &Network,
+        query: &Query,
+        rho: [i64; 2],
+        range: &[[i32; 2]],
+        dual: &BlockDual,
+        longest: usize,
+    ) -> Result<Bound, Reject> {
+        check_form(network, dual)?;
+        let (g, room) = gradient(network, query, &dual.lambda)?;
+        let root_d = Interval::from_int(network.width).sqrt();
+        if (&root_d * &length(&dual.lift)).hi() > room.lo() {
+            return Err(Reject::LiftLength);
+        }
+        let exact = |row: &[i64]| Table::exact(row, BLOCK_BITS);
+        let slopes = exact(&dual.slopes)?;
+        let w = Table::combine(&[(1, 0, &g), (1, 0, &exact(&dual.lift)?)])?;
+        let v = slopes.products(&network.up_columns, 0..network.width)?;
+
+        let c = w.products(&network.down, 0..network.neurons)?.fixed(TABLE_PLACES)?;
+        let beta = |(k, range): (usize, &[i32; 2])| {
+            network.graph.lower_bound(c.row(0)[k], c.radius(), dual.slopes[k], *range) >> 16
+        };
+        // Each is at least −2^110 after the shift to 2^-SUM_PLACES.
+        let beta: i128 = range.iter().enumerate().map(beta).sum();
+        let biases = slopes.product_floor(&network.up_bias, 0, slopes.product_radius(&network.up_bias)?)?;
+        let output = w.product_floor(&network.down_bias, 0, w.product_radius(&network.down_bias)?)?;
+        let least_rho = rho_interval(rho[0]);
+        let inverse = Interval::from_int(1).divide(&least_rho.square(), "the least rho")?;
+        let radius = (Interval::from_int(network.width) * (&inverse - &network.epsilon)).sqrt();
+        let balls = &(&root_d * &length(&dual.normed)) + &(&radius * &length(&dual.raw));
+        let constant = beta + biases + output + floor(&-balls)?;
+
+        let (normed, raw) = (exact(&dual.normed)?, exact(&dual.raw)?);
+        let end = |rho: i64| -> Result<End, Reject> {
+            let terms = [(1, 0, &w), (-1, 0, &raw), (rho, BLOCK_BITS, &v), (-rho, BLOCK_BITS, &normed)];
+            let direction = Table::combine(&terms)?;
+            let radius = direction.product_radius(&network.x)?;
+            let rows = 0..longest * network.vocabulary;
+            let values = network.heads.iter().map(|head| direction.products(&head.value, rows.clone()));
+            Ok(End { values: values.collect::<Result<_, _>>()?, direction, radius })
+        };
+        Ok(Bound { constant, ends: [end(rho[0])?, end(rho[1])?] })
+    }
+
+    /// The tokens of `open`, last tokens of the hull's length, that are not proved.
+    pub fn unproved(
+        &self,
+        network: &Network,
+        hull: &Hull,
+        open: &[u32],
+        guess: &mut Guess,
+    ) -> Result<Vec<u32>, Reject> {
+        let mut rest = open.to_vec();
+        let mut unproved = Vec::new();
+        for (end, mu) in self.ends.iter().zip(&mut guess.0) {
+            let common = self.constant + hull.lower_bound(network, &end.values, mu)?;
+            let mut proved = Vec::with_capacity(rest.len());
+            for token in rest {
+                let pair = network.pair(hull.length, token);
+                let value = common + end.direction.product_floor(&network.x, pair, end.radius)?;
+                if value > 0 { proved.push(token) } else { unproved.push(token) }
+            }
+            rest = proved;
+        }
+        unproved.sort_unstable();
+        Ok(unproved)
+    }
+}
+
+/// Minima of the heads at both ends for another length: where to start.
+pub(super) struct Guess([Vec<i64>; 2]);
+
+impl Guess {
+    pub fn new(network: &Network) -> Guess {
+        let zeros = || vec![0; network.heads.len()];
+        Guess([zeros(), zeros()])
+    }
+}
+
+/// ρ in units of `2^-BLOCK_BITS` as a number.
+pub(super) fn rho_interval(rho: i64) -> Interval {
+    Interval::scaled(&IBig::from(rho), -i32::try_from(BLOCK_BITS).expect("20 fits"))
+}
+
+/// `‖x‖` of multipliers.
+fn length(x: &[i64]) -> Interval {
+    let square = x.iter().map(|x| IBig::from(*x) * *x).sum::<IBig>();
+    Interval::scaled(&square, -2 * i32::try_from(BLOCK_BITS).expect("20 fits")).sqrt()
+}
+
+fn check_form(network: &Network, dual: &BlockDual) -> Result<(), Reject> {
+    let (d, neurons) = (network.width, network.neurons);
+    let vectors = [
+        ("lift", &dual.lift, d),
+        ("slopes", &dual.slopes, neurons),
+        ("normed", &dual.normed, d),
+        ("raw", &dual.raw, d),
+    ];
+    for (name, vector, expected) in vectors {
+        if vector.len() != expected {
+            return Err(Reject::VectorLength { name, found: vector.len(), expected });
+        }
+        if let Some(found) = vector.iter().find(|x| x.unsigned_abs() > MAX_MULTIPLIER.unsigned_abs()) {
+            return Err(Reject::MultiplierRange { name, found: *found });
+        }
+    }
+    Ok(())
+}
+
+/// `g` and `A`; both zero for an empty λ.
+fn gradient(network: &Network, query: &Query, lambda: &[(u32, u32)]) -> Result<(Table, Interval), Reject> {
+    let mut weights = vec![0_i64; network.vocabulary];
+    if !lambda.is_empty() {
+        let wide: Vec<(u32, u64)> = lambda.iter().map(|(j, n)| (*j, u64::from(*n))).collect();
+        check_lambda(network.vocabulary, query.target, 1 << BLOCK_BITS, &wide)?;
+        lambda.iter().for_each(|(j, n)| weights[index(*j)] = i64::from(*n));
+        weights[index(query.target)] = -(1 << BLOCK_BITS);
+    }
+    let weights = Table::exact(&weights, BLOCK_BITS)?;
+    let g = weights.products(&network.logit_columns, 0..network.width)?;
+    if lambda.is_empty() {
+        return Ok((g, Interval::from_int(0)));
+    }
+    // H(λ) = 20 ln 2 − Σ n ln n / 2^20 in units of 2^-82.
+    let sum: i128 = lambda.iter().map(|(_, n)| i128::from(*n) * ln_ceiling(*n)).sum();
+    let entropy = ((i128::from(ln_2_floor()) * i128::from(BLOCK_BITS)) << BLOCK_BITS) - sum;
+    let entropy = Interval::scaled(&IBig::from(entropy), -82);
+    let shift =
+        weights.product_floor(&network.logit_bias, 0, weights.product_radius(&network.logit_bias)?)?;
+    let room = &(&query.temperature * &(&entropy - &query.tau)) + &Interval::scaled(&IBig::from(shift), -64);
+    Ok((g, room))
+}

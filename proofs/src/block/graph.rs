@@ -1,0 +1,135 @@
+//! The graph of an activation as a table, and exact minima of `c φ(s) − a s` over ranges of grid points.
+//!
+//! φ is replaced by the chords of a table T on the grid `i / 512`. Between neighbours `|φ − chord of φ| <= M h²/8` where
+//! `|φ''| <= M`, and `|T_i − φ(s_i)|` is measured. On the table `c T_i − a s_i` is an exact integer; T is built so that its
+//! slopes decrease, then increase, then decrease, so that on each part the sequence is convex (one stationary point,
+//! found by bisection) or concave (least at an end). Bounds on `|φ''|`:
+//!
+//! * ReLU: 0 on either side of 0, which is a grid point.
+//! * erf GELU: `φ'' = pdf(x)(2 − x²)`, between −0.11 (x = ±2) and `2/√(2π) < 0.798` (x = 0).
+//! * tanh GELU, `k = γ(x + βx³)`, `γ = √(2/π)`, `β = 0.044715`: `φ'' = sech²k (γ(1 + 6βx²) − x k'² tanh k)`, a difference of
+//!   numbers that are not negative. The first is at most γ < 0.8, as `cosh²k >= 1 + γ²x² >= 1 + 6βx²`. The second: for
+//!   `|x| <= 2` it is at most `2 k'(2)² · max tanh k sech²k < 3.01 · 0.385 < 1.2`; for `|x| > 2`, where `k > 1.88`, use
+//!   `x k' <= 3k`, `k' <= γ + 3βk²/γ`, `sech²k <= 4e^(−2k)`: `12k (0.8 + 0.17k²) e^(−2k)` falls, from 0.75 at 1.88.
+
+use dashu_int::IBig;
+
+use crate::forward::activate;
+use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::network::Activation;
+use crate::reject::Reject;
+
+use super::fixed::too_large;
+
+/// `log2` of the grid points per unit.
+pub(super) const GRID_BITS: u32 = 9;
+/// Fractional bits of table entries and of the factor `c`.
+pub(super) const TABLE_PLACES: u32 = 40;
+/// Fractional bits of the slope `a`.
+const SLOPE_PLACES: u32 = crate::format::BLOCK_BITS;
+/// Largest grid point: arguments up to 2048.
+const LAST: i32 = 1 << 20;
+
+/// Table of an activation on the grid points `first..`.
+#[derive(Debug)]
+pub(super) struct Graph {
+    first: i32,
+    /// In units of `2^-TABLE_PLACES`.
+    table: Vec<i64>,
+    /// Offsets of the ends of the convex part.
+    convex: [usize; 2],
+    /// Bound on the distance of φ and the chords of T, in the same unit.
+    error: i128,
+    /// Largest `|T_i|`.
+    largest: i128,
+}
+
+impl Graph {
+    /// Tabulates from `−last` to `last`.
+    pub fn new(activation: Activation, last: i32) -> Result<Graph, Reject> {
+        // M · 2^20, rounded up.
+        let curvature: i128 = match activation {
+            Activation::Relu => 0,
+            Activation::GeluErf => 836_764,
+            Activation::GeluTanh => 1_258_292,
+            Activation::SquaredRelu | Activation::Silu => {
+                return Err(Reject::NotCovered { why: format!("the activation {activation:?}") });
+            }
+        };
+        if last >= LAST {
+            return Err(Reject::NotCovered { why: "neurons whose arguments may exceed 2047".into() });
+        }
+        // φ(−s) = φ(s) − s for each of them.
+        let mut ends = Vec::new();
+        for i in 0..=last {
+            let value = activate(activation, &Interval::scaled(&IBig::from(i), -9));
+            let unit = FRACTION_BITS - 40;
+            let end = |n: IBig| i64::try_from(n).map_err(|_| too_large());
+            ends.push([end(shift_down(value.lo(), unit))?, end(shift_up(value.hi(), unit))?]);
+        }
+        let mirrored = |i: i32| {
+            let at = |i: i32| ends[usize::try_from(i).expect("not negative")];
+            let s = i64::from(i) << (TABLE_PLACES - GRID_BITS);
+            if i < 0 { at(-i).map(|y| y + s) } else { at(i) }
+        };
+        let exact: Vec<[i64; 2]> = (-last..=last).map(mirrored).collect();
+        let slopes: Vec<i64> = exact.windows(2).map(|w| w[1][0] - w[0][0]).collect();
+        let least = first_extreme(&slopes, |a, b| a < b);
+        let greatest = first_extreme(&slopes, |a, b| a > b).max(least);
+        let (mut table, mut previous) = (vec![exact[0][0]], i64::MAX);
+        for (i, slope) in slopes.iter().enumerate() {
+            previous = match i {
+                i if i == least => *slope,
+                i if i < least || i > greatest => previous.min(*slope),
+                _ => previous.max(*slope),
+            };
+            table.push(table[i] + previous);
+        }
+        let apart = |(t, [lo, hi]): (&i64, &[i64; 2])| i128::from((hi - t).max(t - lo));
+        let at_points = table.iter().zip(&exact).map(apart).max().unwrap_or(0);
+        let convex = [least, (greatest + 1).min(table.len() - 1)];
+        // M h²/8 = M 2^-21 in units of 2^-40, and M is in units of 2^-20.
+        let error = at_points + ((curvature + 1) >> 1);
+        let largest = table.iter().map(|t| i128::from(*t).abs()).max().unwrap_or(0);
+        Ok(Graph { first: -last, table, convex, error, largest })
+    }
+
+    /// A lower bound on `c φ(s) − a s` for all real `s` between the grid points `l <= u` and every c within `radius` of `c`,
+    /// in units of `2^-(2 TABLE_PLACES)`. `|c| < 2^57`, `radius < 2^56`, `|a| <= 2^50`.
+    pub fn lower_bound(&self, c: i64, radius: i64, a: i64, [l, u]: [i32; 2]) -> i128 {
+        let (c, radius) = (i128::from(c), i128::from(radius));
+        self.least(c, a, l, u) - (c.abs() + radius) * self.error - radius * self.largest
+    }
+
+    /// The least `c T_i − a s_i`. The products stay below 2^57 · 2^51 and 2^50 · 2^51 · 2^20.
+    fn least(&self, c: i128, a: i64, l: i32, u: i32) -> i128 {
+        let offset = |i: i32| usize::try_from(i - self.first).expect("ranges lie on the table");
+        let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);
+        let at = |i: usize| {
+            let s = i128::from(self.first) + i128::try_from(i).expect("an offset fits");
+            c * i128::from(self.table[i]) - step * s
+        };
+        let (l, u) = (offset(l), offset(u));
+        let [p, q] = self.convex;
+        let mut least = at(l).min(at(u));
+        let end = self.table.len() - 1;
+        // The parts on which c T is convex; the others are least at their ends, which are ends of these or of the range.
+        let parts = if c >= 0 { [Some((p, q)), None] } else { [Some((0, p)), Some((q, end))] };
+        for (from, to) in parts.into_iter().flatten() {
+            let (mut lo, mut hi) = (from.max(l), to.min(u));
+            if lo > hi {
+                continue;
+            }
+            while lo < hi {
+                let mid = lo + (hi - lo) / 2;
+                if at(mid + 1) >= at(mid) { hi = mid } else { lo = mid + 1 }
+            }
+            least = least.min(at(lo));
+        }
+        least
+    }
+}
+
+fn first_extreme(xs: &[i64], better: impl Fn(i64, i64) -> bool) -> usize {
+    (0..xs.len()).fold(0, |best, i| if better(xs[i], xs[best]) { i } else { best })
+}

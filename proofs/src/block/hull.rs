@@ -1,0 +1,170 @@
+//! The attention oracle: bounds on a linear functional of all heads' outputs over every prefix of one length.
+//!
+//! Fix the length n and the last token u. Scores and values at a position j depend on (j, v) alone, so that head h gives
+//! `D·o_h = Σ_j e_j(v_j) r_j(v_j) / Σ_j e_j(v_j)` with `r = D·value`, `e = e^score > 0`. If
+//! `φ(μ) = Σ_j min_v e_j(v) (r_j(v) − μ) >= 0`, then `D·o_h >= μ` for every prefix (Dinkelbach 1967). For a set of last tokens e
+//! ranges over intervals; a term is least at the high end of e where `r < μ`, else at the low end. A common factor of
+//! all e of one last token cancels, so its scores may be shifted by any number before the intervals are taken; the mean
+//! over the free positions makes them narrow. The sum of the heads' bounds is a bound of the sum.
+//!
+//! With integers for e, r and μ, φ is computed exactly. It is concave and falls, so that Newton's steps from anywhere lead
+//! to the right of its root or onto it, then down; rounded down they end at the largest integer with `φ(μ) >= 0`.
+
+use crate::reject::Reject;
+
+use super::exponential::{SCORE_PLACES, exp_minus};
+use super::fixed::{Table, dot, too_large};
+use super::tables::{HeadTables, Network};
+
+/// Newton steps take about five; a sequence without end can't be, but a limit costs nothing.
+const MOST_STEPS: usize = 1000;
+
+/// Weights that prefixes of one length can put on every token.
+#[derive(Debug)]
+pub(super) struct Hull {
+    /// n: positions `0..n−1` are free.
+    pub length: usize,
+    /// Last tokens covered, increasing.
+    pub tokens: Vec<u32>,
+    /// `(min, max)` over every prefix of the attention part of `w1_k·r`, in units of `2^-SUM_PLACES`.
+    pub reach: Vec<[i128; 2]>,
+    heads: Vec<Weights>,
+}
+
+/// `[low, high]` of e of one head.
+#[derive(Debug)]
+struct Weights {
+    /// `[(n − 1) vocabulary]`.
+    free: Vec<[i64; 2]>,
+    /// Of every last token on itself.
+    own: Vec<[i64; 2]>,
+}
+
+impl Hull {
+    /// For all prefixes of `length` tokens that end in one of `tokens` (not empty).
+    pub fn new(network: &Network, length: usize, tokens: Vec<u32>) -> Result<Hull, Reject> {
+        let weights = |head| Weights::new(network, head, length, &tokens);
+        let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
+        let mut hull = Hull { length, tokens, reach: Vec::new(), heads };
+        let mut reach = Vec::with_capacity(network.neurons);
+        for k in 0..network.neurons {
+            reach.push(hull.range(network, |head| (&head.up_value, head.up_value.row(k)))?);
+        }
+        hull.reach = reach;
+        Ok(hull)
+    }
+
+    /// Bounds on `Σ_h` of the functional whose values `r` are a row of a table of each head; in units of `2^-SUM_PLACES`.
+    pub fn range<'a>(
+        &self,
+        network: &'a Network,
+        rows: impl Fn(&'a HeadTables) -> (&'a Table, &'a [i64]),
+    ) -> Result<[i128; 2], Reject> {
+        let mut range = [0, 0];
+        for (head, weights) in network.heads.iter().zip(&self.heads) {
+            let (table, row) = rows(head);
+            let row = &row[..self.length * network.vocabulary];
+            let negated: Vec<i64> = row.iter().map(|r| -r).collect();
+            let least = |r: &[i64]| self.least(network, weights, r, &mut 0);
+            let radius = i128::from(table.radius());
+            range[0] += table.in_sum(i128::from(least(row)?) - radius);
+            range[1] -= table.in_sum(i128::from(least(&negated)?) - radius);
+        }
+        Ok(range)
+    }
+
+    /// A lower bound on `Σ_h D·o_h` over every prefix, in units of `2^-SUM_PLACES`; `values[h]` is the row of `D·value_h`, and
+    /// `mu` holds a guess per head, which the minima replace.
+    pub fn lower_bound(&self, network: &Network, values: &[Table], mu: &mut [i64]) -> Result<i128, Reject> {
+        let mut sum = 0;
+        for ((weights, r), mu) in self.heads.iter().zip(values).zip(mu) {
+            let row = &r.row(0)[..self.length * network.vocabulary];
+            sum += r.in_sum(i128::from(self.least(network, weights, row, mu)?) - i128::from(r.radius()));
+        }
+        Ok(sum)
+    }
+
+    /// The largest integer μ with `φ(μ) >= 0`.
+    fn least(&self, network: &Network, weights: &Weights, r: &[i64], mu: &mut i64) -> Result<i64, Reject> {
+        for step in 0..MOST_STEPS {
+            let (phi, total) = self.phi(network, weights, r, *mu);
+            if phi >= 0 && (step > 0 || phi < total || total == 0) {
+                return Ok(*mu);
+            }
+            // The slope of φ is −total; the quotient is at most max |r − μ|.
+            *mu += i64::try_from(phi.div_euclid(total)).map_err(|_| too_large())?;
+        }
+        Err(Reject::NoEnclosure { what: "an attention bound", why: "its iteration does not settle" })
+    }
+
+    /// `φ(μ)` and the sum of the weights taken. With `|r|, |μ| <= 2^57` and `e <= 2^60` a term is below 2^118.
+    fn phi(&self, network: &Network, weights: &Weights, r: &[i64], mu: i64) -> (i128, i128) {
+        let (free, last) = r.split_at(weights.free.len());
+        let own = self.tokens.iter().map(|u| last[crate::head::index(*u)]);
+        let (mut phi, weight) = least_term(weights.own.iter().zip(own), mu);
+        let mut total = i128::from(weight);
+        let positions =
+            weights.free.chunks_exact(network.vocabulary).zip(free.chunks_exact(network.vocabulary));
+        for (e, r) in positions {
+            let (least, weight) = least_term(e.iter().zip(r.iter().copied()), mu);
+            phi += least;
+            total += i128::from(weight);
+        }
+        (phi, total)
+    }
+}
+
+/// `min e (r − μ)`, and the e that attains it.
+fn least_term<'a>(terms: impl Iterator<Item = (&'a [i64; 2], i64)>, mu: i64) -> (i128, i64) {
+    let (mut least, mut weight) = (i128::MAX, 0);
+    for (e, r) in terms {
+        let x = r - mu;
+        let e = e[usize::from(x < 0)];
+        let term = i128::from(e) * i128::from(x);
+        if term < least {
+            (least, weight) = (term, e);
+        }
+    }
+    (least, weight)
+}
+
+impl Weights {
+    fn new(network: &Network, head: &HeadTables, length: usize, tokens: &[u32]) -> Result<Weights, Reject> {
+        let (query, key) = (&head.query, &head.key);
+        let shift = (query.places() + key.places()).checked_sub(SCORE_PLACES).ok_or_else(too_large)?;
+        let error = (query.product_radius(key)? >> shift) + 2;
+        if query.largest_product(key) >> shift >= 1 << 60 || error >= 1 << 60 {
+            return Err(too_large());
+        }
+        let score = |q: &[i64], j: usize| i64::try_from(dot(q, key.row(j)) >> shift).map_err(|_| too_large());
+        let n_free = (length - 1) * network.vocabulary;
+        let (mut low, mut high) = (vec![i64::MAX; n_free], vec![i64::MIN; n_free]);
+        let (mut own, mut scores) = (Vec::with_capacity(tokens.len()), vec![0; n_free]);
+        for u in tokens {
+            let pair = network.pair(length, *u);
+            let q = query.row(pair);
+            let mut sum = 0;
+            for (j, s) in scores.iter_mut().enumerate() {
+                *s = score(q, j)?;
+                sum += i128::from(*s);
+            }
+            let mean = sum.checked_div(i128::try_from(n_free).map_err(|_| too_large())?).unwrap_or(0);
+            let mean = i64::try_from(mean).map_err(|_| too_large())?;
+            for ((low, high), s) in low.iter_mut().zip(&mut high).zip(&scores) {
+                (*low, *high) = ((*low).min(s - mean), (*high).max(s - mean));
+            }
+            own.push(score(q, pair)? - mean);
+        }
+        // Another common factor: the highest weight becomes 1.
+        let top = high.iter().chain(&own).copied().max().unwrap_or(0);
+        let error = i64::try_from(error).map_err(|_| too_large())?;
+        let below = |s: i64| u64::try_from(top - s).expect("the top is the highest");
+        let error = u64::try_from(error).expect("a radius is not negative");
+        let enclose = |low: i64, high: i64| [exp_minus(below(low) + 2 * error)[0], exp_minus(below(high))[1]];
+        // Exponents are off by `error`, so that lowering all by as much keeps the high ends below 1.
+        Ok(Weights {
+            free: low.iter().zip(&high).map(|(low, high)| enclose(*low, *high)).collect(),
+            own: own.iter().map(|s| enclose(*s, *s)).collect(),
+        })
+    }
+}
