@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Most lines of code, without comments, blank lines and tests.
-const BUDGET: usize = 2900;
+const BUDGET: usize = 3150;
 
 /// Source files without their tests.
 fn sources() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(&folder).unwrap().chain(fs::read_dir(folder.join("block")).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("tests.rs"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         (path, text.split("#[cfg(test)]").next().unwrap().to_string())

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use llmprove_proofs::{
-    BlockProof, Certificate, Decimal, Language, Predicate, Proof, Statement, model_digest,
+    BlockDual, BlockNode, BlockProof, Certificate, Decimal, Language, Predicate, Proof, Split, Statement,
+    model_digest,
 };
 use serde_json::json;
 
@@ -36,6 +37,18 @@ fn uniform(vocabulary: u32, target: u32) -> Proof {
 
 fn text(bytes: Vec<u8>) -> Result<String, AnyError> {
     Ok(String::from_utf8(bytes)?)
+}
+
+/// A proof found by a search: tokens other than 3 keep their share after any single token, `P(3) <= 0.7`.
+fn block() -> Result<BlockProof, AnyError> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proofs/block_tiny_gpt2.json");
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+fn block_statement(threshold: &str) -> Result<Statement, AnyError> {
+    let mut statement = statement("tiny-gpt2", 3, threshold, None)?;
+    statement.max_len = Some(1);
+    Ok(statement)
 }
 
 /// Statement and certificate as file texts.
@@ -93,6 +106,7 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         statement("tiny-qwen2", 6, "0.9999", None)?,
         uniform(7, 6),
     )?;
+    case("block_tree", "tiny-gpt2", "proved", block_statement("0.7")?, Proof::Block(block()?))?;
     let witness = |prefix: &[u32]| Proof::Witness { prefix: prefix.to_vec() };
     case(
         "witness_gpt2",
@@ -267,6 +281,76 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     let nothing = Proof::Block(BlockProof { rho: [1, 1 << 20], nodes: vec![] });
     let llama = statement("tiny-llama", 3, "0.97", None)?;
     case("block_not_covered", "NotCovered", "tiny-llama", pair(&llama, nothing)?)?;
+    block_defects(&|name, expect, statement, proof| {
+        case(name, expect, model, pair(&statement, Proof::Block(proof))?)
+    })?;
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)
+}
+
+/// Writes a case: name, expected reason, statement, proof.
+type Writer<'a> = &'a dyn Fn(&str, &str, Statement, BlockProof) -> Result<(), AnyError>;
+
+/// Block proofs with one defect each.
+fn block_defects(case: Writer) -> Result<(), AnyError> {
+    let edited = |name: &str, expect: &str, edit: &dyn Fn(&mut BlockProof)| -> Result<(), AnyError> {
+        let mut proof = block()?;
+        edit(&mut proof);
+        assert!(proof != block()?, "{name} changes nothing");
+        case(name, expect, block_statement("0.7")?, proof)
+    };
+    let node = |split| BlockNode { regroup: false, duals: vec![], split };
+    let dual = |edit: fn(&mut BlockDual)| {
+        move |proof: &mut BlockProof| {
+            let duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);
+            edit(duals.into_iter().find(|dual| !dual.lambda.is_empty()).expect("a dual with a lambda"));
+        }
+    };
+    case("block_lower_threshold", "LiftLength", block_statement("0.4")?, block()?)?;
+    case("block_of_longer_prefixes", "PairsOpen", statement("tiny-gpt2", 3, "0.7", None)?, block()?)?;
+    let mut beyond = block_statement("0.7")?;
+    beyond.max_len = Some(7);
+    case("block_beyond_context", "NotCovered", beyond, block()?)?;
+    edited("block_without_nodes", "NodeMissing", &|proof| proof.nodes.clear())?;
+    edited("block_without_last_node", "NodeMissing", &|proof| drop(proof.nodes.pop()))?;
+    edited("block_with_extra_node", "NodeExtra", &|proof| proof.nodes.push(node(None)))?;
+    edited("block_root_is_a_leaf", "PairsOpen", &|proof| proof.nodes = vec![node(None)])?;
+    edited("block_without_duals", "PairsOpen", &|proof| {
+        proof.nodes.iter_mut().for_each(|node| node.duals.clear());
+    })?;
+    edited("block_slopes_of_zero", "PairsOpen", &|proof| {
+        let duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);
+        duals.for_each(|dual| dual.slopes.fill(0));
+    })?;
+    edited("block_split_of_a_closed_node", "SplitClosed", &|proof| {
+        let last = proof.nodes.last_mut().expect("a node");
+        last.split = Some(Split::Rho { rho: proof.rho[0] });
+        proof.nodes.extend([node(None), node(None)]);
+    })?;
+    edited("block_rho_above_the_least", "RhoRange", &|proof| proof.rho[0] = proof.rho[1])?;
+    edited("block_rho_below_the_greatest", "RhoRange", &|proof| proof.rho[1] = 2 * proof.rho[0])?;
+    edited("block_rho_zero", "RhoRange", &|proof| proof.rho[0] = 0)?;
+    edited("block_rho_negative", "RhoRange", &|proof| proof.rho[0] = -5)?;
+    edited("block_rho_huge", "RhoRange", &|proof| proof.rho[1] = i64::MAX)?;
+    for (name, split) in [
+        ("block_peel_of_no_token", Split::Peel { peel: 8 }),
+        ("block_rho_cut_outside", Split::Rho { rho: 1 }),
+        ("block_no_such_neuron", Split::Neuron { neuron: 8, at: 0 }),
+        ("block_neuron_cut_outside", Split::Neuron { neuron: 0, at: i32::MIN }),
+    ] {
+        edited(name, "SplitOutside", &|proof| proof.nodes[0].split = Some(split.clone()))?;
+    }
+    edited("block_lift_too_long", "LiftLength", &dual(|dual| dual.lift[0] += 1 << 24))?;
+    edited("block_vector_short", "VectorLength", &dual(|dual| dual.slopes.truncate(7)))?;
+    edited("block_vector_long", "VectorLength", &dual(|dual| dual.lift.push(0)))?;
+    edited("block_multiplier_huge", "MultiplierRange", &dual(|dual| dual.raw[0] = i64::MIN))?;
+    edited("block_lambda_sum", "LambdaSum", &dual(|dual| dual.lambda[0].1 += 1))?;
+    edited("block_lambda_has_target", "LambdaTarget", &dual(|dual| dual.lambda = vec![(3, 1 << 20)]))?;
+    edited("block_lambda_empty_with_lift", "LiftLength", &|proof| {
+        let duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);
+        for dual in duals.filter(|dual| dual.lift.iter().any(|m| *m != 0)) {
+            dual.lambda.clear();
+        }
+    })?;
+    edited("block_slopes_huge", "PairsOpen", &dual(|dual| dual.slopes.fill(1 << 50)))
 }

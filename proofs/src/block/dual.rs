@@ -105,28 +105,25 @@ impl Bound {
         Ok(Bound { constant, ends: [end(rho[0])?, end(rho[1])?] })
     }
 
-    /// The tokens of `open`, last tokens of the hull's length, that are not proved.
-    pub fn unproved(
+    /// Lower bounds on `w·R` over the prefixes of the hull's length that end in each of `tokens`, in units of
+    /// `2^-SUM_PLACES`.
+    pub fn values(
         &self,
         network: &Network,
         hull: &Hull,
-        open: &[u32],
+        tokens: &[u32],
         guess: &mut Guess,
-    ) -> Result<Vec<u32>, Reject> {
-        let mut rest = open.to_vec();
-        let mut unproved = Vec::new();
+    ) -> Result<Vec<i128>, Reject> {
+        let mut least = vec![i128::MAX; tokens.len()];
         for (end, mu) in self.ends.iter().zip(&mut guess.0) {
             let common = self.constant + hull.lower_bound(network, &end.values, mu)?;
-            let mut proved = Vec::with_capacity(rest.len());
-            for token in rest {
-                let pair = network.pair(hull.length, token);
+            for (least, token) in least.iter_mut().zip(tokens) {
+                let pair = network.pair(hull.length, *token);
                 let value = common + end.direction.product_floor(&network.x, pair, end.radius)?;
-                if value > 0 { proved.push(token) } else { unproved.push(token) }
+                *least = value.min(*least);
             }
-            rest = proved;
         }
-        unproved.sort_unstable();
-        Ok(unproved)
+        Ok(least)
     }
 }
 

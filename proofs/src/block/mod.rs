@@ -50,3 +50,6 @@ fn log_odds(p: &RBig) -> Result<Interval, Reject> {
         Ok(-ln(&Interval::rational(&(RBig::ONE / odds)))?)
     }
 }
+
+#[cfg(test)]
+mod tests;

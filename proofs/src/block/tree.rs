@@ -47,9 +47,10 @@ pub(super) fn check(network: &Network, query: &Query, proof: &BlockProof) -> Res
             let bound = Bound::new(network, query, state.rho, &state.range, dual, longest)?;
             let mut guess = Guess::new(network);
             for cell in &mut state.cells {
-                let unproved = bound.unproved(network, &cell.hull, &cell.open, &mut guess)?;
-                if unproved.len() < cell.open.len() {
-                    cell.open = Rc::new(unproved);
+                let values = bound.values(network, &cell.hull, &cell.open, &mut guess)?;
+                if values.iter().any(|value| *value > 0) {
+                    let unproved = cell.open.iter().zip(values).filter(|(_, value)| *value <= 0);
+                    cell.open = Rc::new(unproved.map(|(token, _)| *token).collect());
                 }
             }
             state.cells.retain(|cell| !cell.open.is_empty());

@@ -1,0 +1,259 @@
+//! The parts of the block rule against an f64 evaluation of the tables, and these against the network.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::float_arithmetic,
+    clippy::unwrap_used,
+    reason = "an f64 stands for the truth here"
+)]
+
+use std::path::Path;
+
+use super::dual::{Bound, Guess, Query};
+use super::fixed::Table;
+use super::graph::Graph;
+use super::hull::Hull;
+use super::tables::Network;
+use super::*;
+use crate::family::Scope;
+use crate::format::BlockDual;
+use crate::forward::{activate, logits};
+use crate::network::Activation;
+
+const LONGEST: usize = 3;
+
+fn with_network(test: impl Fn(&Folder, &Network)) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny-gpt2");
+    let folder = Folder::read(&dir, Scope::Network).unwrap();
+    let network = Network::new(&folder, &folder.head().unwrap(), Some(LONGEST)).unwrap();
+    test(&folder, &network);
+}
+
+fn prefixes(vocabulary: usize) -> Vec<Vec<u32>> {
+    let mut all: Vec<Vec<u32>> = vec![vec![]];
+    let mut from = 0;
+    for _ in 0..LONGEST {
+        let longer: Vec<Vec<u32>> = all[from..]
+            .iter()
+            .flat_map(|p| (0..vocabulary as u32).map(move |u| [p.as_slice(), &[u]].concat()))
+            .collect();
+        from = all.len();
+        all.extend(longer);
+    }
+    all.split_off(1)
+}
+
+fn row(table: &Table, i: usize) -> Vec<f64> {
+    table.row(i).iter().map(|x| *x as f64 / 2f64.powi(table.places() as i32)).collect()
+}
+
+fn times(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+fn float(x: &Interval) -> f64 {
+    x.lo().to_string().parse::<f64>().unwrap() / 2f64.powi(256)
+}
+
+fn gelu(s: f64) -> f64 {
+    0.5 * s * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (s + 0.044_715 * s * s * s)).tanh())
+}
+
+/// Attention output of one head after a prefix.
+fn head_output(network: &Network, h: usize, prefix: &[u32]) -> Vec<f64> {
+    let head = &network.heads[h];
+    let n = prefix.len();
+    let pairs: Vec<usize> = prefix.iter().enumerate().map(|(j, u)| network.pair(j + 1, *u)).collect();
+    let query = row(&head.query, pairs[n - 1]);
+    let weights: Vec<f64> = pairs.iter().map(|p| times(&query, &row(&head.key, *p)).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let mut out = vec![0.0; network.width];
+    for (pair, weight) in pairs.iter().zip(&weights) {
+        out.iter_mut().zip(row(&head.value, *pair)).for_each(|(o, v)| *o += weight / total * v);
+    }
+    out
+}
+
+/// `r`, ρ, the arguments `s_k` and `R` after a prefix.
+fn residuals(network: &Network, prefix: &[u32]) -> (Vec<f64>, f64, Vec<f64>, Vec<f64>) {
+    let mut r = row(&network.x, network.pair(prefix.len(), prefix[prefix.len() - 1]));
+    for h in 0..network.heads.len() {
+        r.iter_mut().zip(head_output(network, h, prefix)).for_each(|(r, o)| *r += o);
+    }
+    let rho = 1.0 / (times(&r, &r) / network.width as f64 + float(&network.epsilon)).sqrt();
+    let columns: Vec<Vec<f64>> = (0..network.width).map(|i| row(&network.up_columns, i)).collect();
+    let biases = row(&network.up_bias, 0);
+    let argument = |k: usize| {
+        let up: Vec<f64> = columns.iter().map(|c| c[k]).collect();
+        rho * times(&up, &r) + biases[k]
+    };
+    let arguments: Vec<f64> = (0..network.neurons).map(argument).collect();
+    let mut all = r.clone();
+    all.iter_mut().zip(row(&network.down_bias, 0)).for_each(|(x, b)| *x += b);
+    for (k, s) in arguments.iter().enumerate() {
+        all.iter_mut().zip(row(&network.down, k)).for_each(|(x, w)| *x += gelu(*s) * w);
+    }
+    (r, rho, arguments, all)
+}
+
+#[test]
+fn tables_reproduce_the_network() {
+    with_network(|folder, network| {
+        let head = folder.head().unwrap();
+        for prefix in prefixes(network.vocabulary).iter().step_by(13) {
+            let (_, _, arguments, all) = residuals(network, prefix);
+            let kappa = (times(&all, &all) / network.width as f64 + 1e-5).sqrt();
+            let columns: Vec<Vec<f64>> = (0..network.width).map(|i| row(&network.logit_columns, i)).collect();
+            for (j, expected) in logits(folder, &head, prefix).unwrap().iter().enumerate() {
+                let a: Vec<f64> = columns.iter().map(|c| c[j]).collect();
+                let logit = times(&a, &all) / kappa + row(&network.logit_bias, 0)[j];
+                assert!((logit - float(expected)).abs() < 1e-11, "{prefix:?}: {logit} {}", float(expected));
+            }
+            for (s, [l, u]) in arguments.iter().zip(&network.range) {
+                assert!(f64::from(*l) / 512.0 <= *s && *s <= f64::from(*u) / 512.0);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_oracle_finds_the_minimum_of_an_enumeration() {
+    with_network(|_, network| {
+        let direction: Vec<i64> = (0..network.width as i64).map(|i| (3 - 2 * i) << 20).collect();
+        let floats: Vec<f64> = direction.iter().map(|x| *x as f64 / 2f64.powi(20)).collect();
+        let direction = Table::exact(&direction, 20).unwrap();
+        let rows = 0..LONGEST * network.vocabulary;
+        let values: Vec<Table> =
+            network.heads.iter().map(|h| direction.products(&h.value, rows.clone()).unwrap()).collect();
+        for length in 1..=LONGEST {
+            for tokens in [vec![2], vec![0, 3, 7]] {
+                let hull = Hull::new(network, length, tokens.clone()).unwrap();
+                let found = hull.lower_bound(network, &values, &mut vec![0; network.heads.len()]).unwrap();
+                let found = found as f64 / 2f64.powi(64);
+                let least = |h: usize| {
+                    prefixes(network.vocabulary)
+                        .iter()
+                        .filter(|p| p.len() == length && tokens.contains(&p[length - 1]))
+                        .map(|p| times(&floats, &head_output(network, h, p)))
+                        .fold(f64::INFINITY, f64::min)
+                };
+                let least: f64 = (0..network.heads.len()).map(least).sum();
+                assert!(found <= least + 1e-12, "{length} {tokens:?}: {found} {least}");
+                // One last token leaves nothing to intervals, nor does the first position.
+                let exact = tokens.len() == 1 || length == 1;
+                assert!(!exact || found >= least - 1e-11, "{length} {tokens:?}: {found} {least}");
+            }
+        }
+    });
+}
+
+#[test]
+fn neurons_stay_within_the_reach_of_hulls() {
+    with_network(|_, network| {
+        let hull = Hull::new(network, LONGEST, vec![1, 4]).unwrap();
+        for prefix in prefixes(network.vocabulary) {
+            if prefix.len() < LONGEST || !hull.tokens.contains(&prefix[LONGEST - 1]) {
+                continue;
+            }
+            for k in 0..network.neurons {
+                let up: Vec<f64> = (0..network.width).map(|i| row(&network.up_columns, i)[k]).collect();
+                let part: f64 =
+                    (0..network.heads.len()).map(|h| times(&up, &head_output(network, h, &prefix))).sum();
+                let [lo, hi] = hull.reach[k].map(|x| x as f64 / 2f64.powi(64));
+                assert!(lo - 1e-12 <= part && part <= hi + 1e-12, "{prefix:?} {k}: {part} {lo} {hi}");
+            }
+        }
+    });
+}
+
+#[test]
+fn dual_bounds_are_below_what_prefixes_reach() {
+    with_network(|_, network| {
+        let mut state = 1_u64;
+        let mut random = |spread: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) as i64) % (2 * spread + 1) - spread
+        };
+        let one = 1 << 20;
+        let query = Query {
+            target: 3,
+            temperature: Interval::from_int(1),
+            tau: log_odds(&RBig::from_parts(9.into(), 10_u32.into())).unwrap(),
+        };
+        let everything: Vec<u32> = (0..network.vocabulary as u32).collect();
+        let hulls: Vec<Hull> =
+            (1..=LONGEST).map(|n| Hull::new(network, n, everything.clone()).unwrap()).collect();
+        let all: Vec<_> =
+            prefixes(network.vocabulary).into_iter().map(|p| (residuals(network, &p), p)).collect();
+        let (mut closest, mut compared) = (f64::INFINITY, 0);
+        for round in 0..20 {
+            let rho = [one / 4 + round * one / 40, one / 4 + round * one / 40 + one / 20];
+            let mut vector = |n: usize, spread: i64| (0..n).map(|_| random(spread)).collect::<Vec<i64>>();
+            let dual = BlockDual {
+                lambda: vec![(0, 1 << 18), (1, 1 << 18), (5, 1 << 19)],
+                lift: vector(network.width, one / 5),
+                slopes: vector(network.neurons, one / 4),
+                normed: vector(network.width, one / 32),
+                raw: vector(network.width, one / 32),
+            };
+            let bound = Bound::new(network, &query, rho, &network.range, &dual, LONGEST).unwrap();
+            let mut w: Vec<f64> = dual.lift.iter().map(|m| *m as f64 / one as f64).collect();
+            for (j, n) in [(0, 0.25), (1, 0.25), (5, 0.5), (3, -1.0)] {
+                w.iter_mut().enumerate().for_each(|(i, w)| *w += n * row(&network.logit_columns, i)[j]);
+            }
+            let values: Vec<Vec<i128>> = hulls
+                .iter()
+                .map(|h| bound.values(network, h, &everything, &mut Guess::new(network)).unwrap())
+                .collect();
+            for ((_, own_rho, _, residual), prefix) in &all {
+                if (rho[0] as f64) <= own_rho * one as f64 && own_rho * one as f64 <= rho[1] as f64 {
+                    let value = values[prefix.len() - 1][prefix[prefix.len() - 1] as usize];
+                    let gap = times(&w, residual) - value as f64 / 2f64.powi(64);
+                    assert!(gap >= -1e-11, "{prefix:?}: {gap}");
+                    closest = closest.min(gap);
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 30 && closest < 6.0, "{compared} {closest}");
+    });
+}
+
+#[test]
+fn lines_below_an_activation_touch_it() {
+    for activation in [Activation::Relu, Activation::GeluTanh, Activation::GeluErf] {
+        let graph = Graph::new(activation, 6 * 512).unwrap();
+        let c_unit = 2f64.powi(40);
+        for (c, a, l, u) in [
+            (1.0_f64, 0.3_f64, -2000, 2500),
+            (-2.0, 0.4, -2500, 2800),
+            (-1.5, -0.7, -700, -300),
+            (0.7, 0.9, 100, 101),
+            (3.0, -0.1, -3000, 10),
+            (-0.4, -0.45, 5, 3072),
+        ] {
+            let bound = graph.lower_bound((c * c_unit) as i64, 1, (a * 1_048_576.0) as i64, [l, u]);
+            let bound = bound as f64 / (c_unit * c_unit);
+            let a = (a * 1_048_576.0).trunc() / 1_048_576.0;
+            let mut least = f64::INFINITY;
+            for i in (4 * l..=4 * u).step_by(2) {
+                let s = f64::from(i) / 2048.0;
+                let value = float(&activate(activation, &Interval::scaled(&i.into(), -11)));
+                least = least.min(c * value - a * s);
+            }
+            assert!(bound <= least + 1e-12, "{activation:?} {c} {a}: {bound} {least}");
+            assert!(bound >= least - 2e-6 * c.abs() - 1e-8, "{activation:?} {c} {a}: {bound} {least}");
+        }
+    }
+}
+
+#[test]
+fn odds_are_mirrored() {
+    for (n, d) in [(1, 10_u32), (1, 2), (9, 10)] {
+        let tau = float(&log_odds(&RBig::from_parts(n.into(), d.into())).unwrap());
+        let p = n as f64 / f64::from(d);
+        assert!((tau - (1.0 / p - 1.0).ln()).abs() < 1e-12);
+    }
+}
