@@ -10,6 +10,7 @@ pub mod model;
 pub mod num;
 pub mod prove;
 pub mod report;
+pub mod relax;
 pub mod search;
 pub mod spec;
 pub mod verdict;

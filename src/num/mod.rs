@@ -7,6 +7,7 @@
 mod activation;
 pub mod decimal;
 mod dot;
+mod ball;
 mod elementary;
 mod fixed;
 pub mod gamma;
@@ -17,6 +18,7 @@ mod rotation;
 
 pub use activation::{gelu_erf, gelu_tanh, relu, silu};
 pub use dot::{dot, vec_mat};
+pub use ball::{Ball, BallVec, dot_error, nonnegative_sum};
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
 pub use logarithm::ln_upper;

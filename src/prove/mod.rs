@@ -7,3 +7,4 @@ mod portfolio;
 
 pub use event::{Argument, Event, Observer};
 pub use portfolio::{Arguments, Portfolio, PortfolioError};
+pub mod block;

@@ -1,0 +1,325 @@
+//! The attention oracle: exact extremes of a linear functional of all heads' outputs over every prefix.
+//!
+//! Fix the length `n` and the last token `u`. In the first block scores and values at position `j` depend on `(j, v)`
+//! alone, so head `h` gives `D·o_h = Σ_j e_j(v_j) r_j(v_j) / Σ_j e_j(v_j)` with `r = D·value`, `e = e^score`. Its minimum
+//! over all `|V|^{n−1}` prefixes is the root of `φ(μ) = Σ_j min_v e_j(v)(r_j(v) − μ)` (Dinkelbach 1967), found by Newton
+//! steps in `O(n|V|)` each. One line certifies it: `φ(μ) >= 0` proves `D·o_h >= μ` for every prefix, since
+//! `Σ_j e_j(v_j)(r_j(v_j) − μ) >= φ(μ)`. For a set of last tokens `e` ranges over intervals (each token's scores may first be
+//! shifted by a constant of its own, which cancels); a term then takes the high end of `e` where `r < μ`, else the low end.
+//! Several heads: the sum of the minima is a lower bound of the minimum.
+
+use multiversion::multiversion;
+
+use super::network::Network;
+use crate::num::{Interval, dot_error, exp, nonnegative_sum};
+
+/// Attention weights (before normalisation) that prefixes of one length can put on each token, for a set of last tokens.
+#[derive(Debug, Clone)]
+pub struct Hull {
+    /// Prefix length `n`; positions `0..n−1` are free, the last holds one of `tokens`.
+    pub length: usize,
+    /// Last tokens covered, increasing.
+    pub tokens: Vec<usize>,
+    heads: Vec<HeadWeights>,
+}
+
+/// Enclosures of `e` of one head.
+#[derive(Debug, Clone)]
+struct HeadWeights {
+    /// `[(n−1) · vocab]`.
+    low: Vec<f64>,
+    /// `[(n−1) · vocab]`.
+    high: Vec<f64>,
+    /// Per last token, its weight on itself.
+    own: Vec<(f64, f64)>,
+    /// Upper bound on `Σ_j max_v e_j(v)`, the last position included.
+    total: f64,
+}
+
+/// `D·value` of every head, position and token, with one error bound.
+#[derive(Debug, Clone, Default)]
+pub struct Direction {
+    /// Per head `[positions · vocab]`.
+    pub r: Vec<Vec<f64>>,
+}
+
+impl Direction {
+    /// Fills `r` for positions `0..length` in floats.
+    pub fn set(&mut self, network: &Network, columns: &Columns, direction: &[f64], length: usize) {
+        self.r.resize(network.heads, Vec::new());
+        for (r, head) in self.r.iter_mut().zip(&columns.heads) {
+            r.resize(network.context * network.vocab, 0.0);
+            combine_columns(
+                &mut r[..length * network.vocab],
+                head,
+                network.context * network.vocab,
+                direction,
+            );
+        }
+    }
+}
+
+/// Value tables transposed: per head `[d][context · vocab]`, so that a direction is a few long vector sums.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    heads: Vec<Vec<f64>>,
+}
+
+impl Columns {
+    /// Transposes the value tables.
+    #[must_use]
+    pub fn new(network: &Network) -> Columns {
+        let rows = network.context * network.vocab;
+        let transpose = |table: &super::network::Rows| {
+            let mut columns = vec![0.0; rows * network.width];
+            for (i, row) in table.iter().enumerate() {
+                for (k, &x) in row.iter().enumerate() {
+                    columns[k * rows + i] = x;
+                }
+            }
+            columns
+        };
+        Columns { heads: network.value.iter().map(transpose).collect() }
+    }
+}
+
+/// `out = Σ_k direction_k · columns[k][..out.len()]`.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn combine_columns(out: &mut [f64], columns: &[f64], stride: usize, direction: &[f64]) {
+    const BLOCK: usize = 512;
+    let len = out.len();
+    for start in (0..len).step_by(BLOCK) {
+        let end = (start + BLOCK).min(len);
+        let block = &mut out[start..end];
+        block.fill(0.0);
+        for (k, &d) in direction.iter().enumerate() {
+            let column = &columns[k * stride + start..k * stride + end];
+            for (o, &c) in block.iter_mut().zip(column) {
+                *o += d * c;
+            }
+        }
+    }
+}
+
+/// `min_v e(v)(r(v) − μ)` with `e` at its high end where `r < μ`, else at its low end.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn least_term(r: &[f64], low: &[f64], high: &[f64], mu: f64) -> f64 {
+    const LANES: usize = 8;
+    let mut lanes = [f64::INFINITY; LANES];
+    let whole = r.len() / LANES * LANES;
+    for i in (0..whole).step_by(LANES) {
+        let (r, low, high) = (&r[i..i + LANES], &low[i..i + LANES], &high[i..i + LANES]);
+        for k in 0..LANES {
+            let x = r[k] - mu;
+            let term = x * if x < 0.0 { high[k] } else { low[k] };
+            lanes[k] = if term < lanes[k] { term } else { lanes[k] };
+        }
+    }
+    let mut least = lanes.into_iter().fold(f64::INFINITY, f64::min);
+    for i in whole..r.len() {
+        let x = r[i] - mu;
+        least = least.min(x * if x < 0.0 { high[i] } else { low[i] });
+    }
+    least
+}
+
+impl Hull {
+    /// Hull of every prefix of `length` tokens that ends in one of `tokens` (not empty).
+    #[must_use]
+    pub fn new(network: &Network, length: usize, tokens: &[usize]) -> Hull {
+        let heads = (0..network.heads).map(|h| HeadWeights::new(network, h, length, tokens)).collect();
+        Hull { length, tokens: tokens.to_vec(), heads }
+    }
+
+    /// Float minimum of `D·Σ_h o_h`; `mu` holds a guess per head and receives the minima. With `output`, adds the
+    /// minimising attention output to it, and with `picks` reports the minimising token of head 0 at each free position.
+    pub fn minimise(
+        &self,
+        network: &Network,
+        direction: &Direction,
+        mu: &mut [f64],
+        mut output: Option<&mut [f64]>,
+    ) -> f64 {
+        let mut total = 0.0;
+        let mut picks: Vec<(usize, f64)> = Vec::with_capacity(self.length);
+        for (h, weights) in self.heads.iter().enumerate() {
+            let r = &direction.r[h];
+            let mut m = mu[h];
+            for step in 0..20 {
+                let (num, den) = weights.select(network.vocab, self.length, &self.tokens, r, m, &mut picks);
+                let next = num / den;
+                let settled = step > 0 && (next - m).abs() <= 1e-10 * (1.0 + m.abs());
+                m = next;
+                if settled {
+                    break;
+                }
+            }
+            mu[h] = m;
+            total += m;
+            if let Some(out) = output.as_deref_mut() {
+                let den: f64 = picks.iter().map(|p| p.1).sum();
+                for &(row, e) in &picks {
+                    let share = e / den;
+                    for (o, v) in out.iter_mut().zip(network.value[h].row(row)) {
+                        *o += share * v;
+                    }
+                }
+            }
+        }
+        total
+    }
+
+    /// The token of each free position in head `h`'s minimiser at its minimum `mu`: a lead for witnesses.
+    #[must_use]
+    pub fn picks(&self, network: &Network, direction: &Direction, h: usize, mu: f64) -> Vec<usize> {
+        let mut picks = Vec::with_capacity(self.length);
+        self.heads[h].select(network.vocab, self.length, &self.tokens, &direction.r[h], mu, &mut picks);
+        picks[..self.length - 1].iter().map(|p| p.0 % network.vocab).collect()
+    }
+
+    /// A proved lower bound on `D·Σ_h o_h` over every prefix, where the true `r` lies within `error` of `direction.r` and
+    /// `largest` bounds `|r|`. `−∞` when floats do not suffice.
+    #[must_use]
+    pub fn lower_bound(&self, network: &Network, direction: &Direction, error: f64, largest: f64) -> f64 {
+        let mut total = Interval::ZERO;
+        let mut mu = vec![0.0; network.heads];
+        self.minimise(network, direction, &mut mu, None);
+        for (h, weights) in self.heads.iter().enumerate() {
+            let bound = weights.certify(
+                network.vocab,
+                self.length,
+                &self.tokens,
+                &direction.r[h],
+                mu[h],
+                error,
+                largest,
+            );
+            total = total + Interval::point(bound);
+        }
+        total.lo()
+    }
+}
+
+impl HeadWeights {
+    fn new(network: &Network, h: usize, length: usize, tokens: &[usize]) -> HeadWeights {
+        let (query, key) = (&network.query[h], &network.key[h]);
+        let free = (length - 1) * network.vocab;
+        let dim = query.row(0).len() as f64;
+        let spread = query.rad * key.longest + key.rad * query.longest + dim * query.rad * key.rad;
+        let error = nonnegative_sum(
+            dot_error(dim as usize, nonnegative_sum(query.longest * key.longest))
+                + nonnegative_sum(dim * spread),
+        );
+        let (mut low, mut high) = (vec![f64::INFINITY; free], vec![f64::NEG_INFINITY; free]);
+        let mut own = Vec::with_capacity(tokens.len());
+        let mut scores = vec![0.0; free];
+        // The shift and its subtraction round once more than the scores do.
+        let enclose = |z: f64, shift: f64| {
+            let slack = nonnegative_sum(error + 2.0 * f64::EPSILON * (z.abs() + shift.abs()));
+            Interval::new(z - slack, z + slack)
+        };
+        let (mut shift_most, mut own_scores) = (0.0f64, Vec::with_capacity(tokens.len()));
+        for &u in tokens {
+            let q = query.row((length - 1) * network.vocab + u);
+            for (s, k) in scores.iter_mut().zip(key.iter()) {
+                *s = q.iter().zip(k).map(|(a, b)| a * b).sum();
+            }
+            let shift = if free == 0 { 0.0 } else { scores.iter().sum::<f64>() / free as f64 };
+            shift_most = shift_most.max(shift.abs());
+            for ((lo, hi), s) in low.iter_mut().zip(&mut high).zip(&scores) {
+                let z = s - shift;
+                *lo = lo.min(z);
+                *hi = hi.max(z);
+            }
+            let itself: f64 =
+                q.iter().zip(key.row((length - 1) * network.vocab + u)).map(|(a, b)| a * b).sum();
+            own_scores.push((itself - shift, shift));
+        }
+        for (z, shift) in own_scores {
+            let e = exp(enclose(z, shift));
+            own.push((e.lo(), e.hi()));
+        }
+        for (lo, hi) in low.iter_mut().zip(&mut high) {
+            (*lo, *hi) = (exp(enclose(*lo, shift_most)).lo(), exp(enclose(*hi, shift_most)).hi());
+        }
+        let heaviest = high.chunks(network.vocab.max(1)).map(|row| row.iter().copied().fold(0.0, f64::max));
+        let total = nonnegative_sum(heaviest.sum::<f64>() + own.iter().map(|o| o.1).fold(0.0, f64::max));
+        HeadWeights { low, high, own, total }
+    }
+
+    /// The minimising token and its weight at every position for a given `μ`; returns `(Σ e r, Σ e)`.
+    fn select(
+        &self,
+        vocab: usize,
+        length: usize,
+        tokens: &[usize],
+        r: &[f64],
+        mu: f64,
+        picks: &mut Vec<(usize, f64)>,
+    ) -> (f64, f64) {
+        picks.clear();
+        let (mut num, mut den) = (0.0, 0.0);
+        for j in 0..length - 1 {
+            let span = j * vocab..(j + 1) * vocab;
+            let (r, low, high) = (&r[span.clone()], &self.low[span.clone()], &self.high[span]);
+            let least = least_term(r, low, high, mu);
+            let weight = |v: usize| if r[v] < mu { high[v] } else { low[v] };
+            let v = (0..vocab).find(|&v| (r[v] - mu) * weight(v) == least).unwrap_or(0);
+            num += weight(v) * r[v];
+            den += weight(v);
+            picks.push((j * vocab + v, weight(v)));
+        }
+        let row = (length - 1) * vocab;
+        let term = |i: usize| {
+            let x = r[row + tokens[i]] - mu;
+            x * if x < 0.0 { self.own[i].1 } else { self.own[i].0 }
+        };
+        let best = (0..tokens.len()).fold(0, |b, i| if term(i) < term(b) { i } else { b });
+        let x = r[row + tokens[best]];
+        let e = if x < mu { self.own[best].1 } else { self.own[best].0 };
+        picks.push((row + tokens[best], e));
+        (num + e * x, den + e)
+    }
+
+    /// The largest `μ` near the float minimum for which `φ(μ) >= 0` is proved.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one formula; bundling them would only rename it"
+    )]
+    fn certify(
+        &self,
+        vocab: usize,
+        length: usize,
+        tokens: &[usize],
+        r: &[f64],
+        minimum: f64,
+        error: f64,
+        largest: f64,
+    ) -> f64 {
+        let mut picks = Vec::with_capacity(length);
+        let (_, den) = self.select(vocab, length, tokens, r, minimum, &mut picks);
+        let scale = largest + error + minimum.abs();
+        let mut mu = minimum - 2.0 * error - 1e-13 * scale;
+        for _ in 0..6 {
+            // Each term e (r − error − μ) takes two subtractions and a product; the sum takes `length` more.
+            let floor = mu + error;
+            let mut phi = 0.0;
+            for j in 0..length - 1 {
+                let span = j * vocab..(j + 1) * vocab;
+                phi += least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor);
+            }
+            let row = (length - 1) * vocab;
+            let own = tokens.iter().zip(&self.own).map(|(&u, e)| {
+                let x = r[row + u] - floor;
+                x * if x < 0.0 { e.1 } else { e.0 }
+            });
+            phi += own.fold(f64::INFINITY, f64::min);
+            let rounding = dot_error(length + 6, nonnegative_sum(2.0 * self.total * (scale + mu.abs())));
+            if phi >= rounding && rounding.is_finite() {
+                return mu;
+            }
+            mu -= 2.0 * (rounding - phi).max(0.0) / den + 1e-13 * scale;
+        }
+        f64::NEG_INFINITY
+    }
+}

@@ -1,0 +1,97 @@
+//! The block prover: universal theorems through one transformer block, every position free.
+//!
+//! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
+//! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, [`dual`] the
+//! lower bound on a counterexample's margin, [`ascent`] maximises it, [`sound`] evaluates it with outward rounding, and
+//! [`tree`] branches where one bound does not suffice.
+
+pub mod ascent;
+pub mod dual;
+pub mod hull;
+pub mod network;
+pub mod sound;
+pub mod tree;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::model::Model;
+use crate::num::{BallVec, Interval};
+use hull::{Columns, Hull};
+use network::{Network, NotApplicable};
+
+/// Lengths of prefixes that a statement speaks of, both at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// Shortest prefix.
+    pub shortest: usize,
+    /// Longest prefix.
+    pub longest: usize,
+}
+
+/// A model prepared for the block prover: what does not depend on the query.
+pub struct Block {
+    /// The folded network.
+    pub network: Network,
+    columns: Columns,
+    /// One per length: the hull over all last tokens.
+    cells: Vec<RootCell>,
+    /// Range of ρ over every prefix.
+    rho: (f64, f64),
+}
+
+/// The hull of all last tokens of one length and its neuron ranges.
+struct RootCell {
+    hull: Arc<Hull>,
+    reach: Arc<Vec<(f64, f64)>>,
+}
+
+impl Block {
+    /// Folds the model and prepares the root of every search.
+    ///
+    /// # Errors
+    /// When the prover does not cover the model's architecture.
+    pub fn new(model: &Model) -> Result<Block, NotApplicable> {
+        let network = Network::new(model)?;
+        let columns = Columns::new(&network);
+        let tokens: Vec<usize> = (0..network.vocab).collect();
+        let mut block = Block { network, columns, cells: Vec::new(), rho: (0.0, 0.0) };
+        block.cells = (1..=block.network.context)
+            .into_par_iter()
+            .map(|length| {
+                let hull = Hull::new(&block.network, length, &tokens);
+                let reach = block.reach(&hull);
+                RootCell { hull: Arc::new(hull), reach: Arc::new(reach) }
+            })
+            .collect();
+        block.rho = block.rho_range();
+        Ok(block)
+    }
+
+    /// `ρ = 1/sqrt(‖r‖²/d + ε)` lies between the value at the largest possible `‖r‖`, bounded coordinate by coordinate,
+    /// and `1/√ε`.
+    fn rho_range(&self) -> (f64, f64) {
+        let d = self.network.width;
+        let square = |cell: &RootCell| -> f64 {
+            let coordinate = |i: usize| {
+                let mut unit = vec![0.0; d];
+                unit[i] = 1.0;
+                let (lo, hi) =
+                    sound::attention_range(&self.network, &self.columns, &cell.hull, &BallVec::exact(unit));
+                let x = |u: &usize| {
+                    let row = self.network.x.row((cell.hull.length - 1) * self.network.vocab + u);
+                    Interval::new(row[i] - self.network.x.rad, row[i] + self.network.x.rad)
+                };
+                let own = cell.hull.tokens.iter().map(x).reduce(Interval::hull).unwrap_or(Interval::ENTIRE);
+                (own + Interval::new(lo, hi)).square()
+            };
+            (0..d).map(coordinate).sum::<Interval>().hi()
+        };
+        let largest = self.cells.iter().map(square).fold(0.0, f64::max);
+        let eps = Interval::point(self.network.eps);
+        let lowest = (Interval::point(largest) / Interval::point(d as f64) + eps).sqrt().recip();
+        // A millionth of room for the checker's own roundings.
+        (lowest.lo() * (1.0 - 1e-6), eps.sqrt().recip().hi() * (1.0 + 1e-6))
+    }
+}

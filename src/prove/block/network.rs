@@ -1,0 +1,381 @@
+//! A one-block transformer folded into the tables that the block prover reads, every entry enclosed.
+//!
+//! For last token `u` at position `n` the residual after attention, projected by Π (centring for LayerNorm, identity for
+//! RMSNorm), is `r = x(n,u) + Σ_h o_h`, where `o_h` is a convex combination of the vectors `value_h(j, v)` with weights
+//! proportional to `e^{s_h}`. With `ρ = 1/sqrt(‖r‖²/d + ε)` the MLP reads `s_k = ρ w1_k·r + b_k`, and the logits are
+//! `a_j·ẑ + c_j` where `ẑ` is the normalised `R = r + Σ_k φ(s_k) w2_k + b2`. Gains and biases of the norms are folded
+//! into the matrices that read them, exactly as real functions.
+
+use crate::model::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale};
+use crate::num::{BallVec, Interval};
+use crate::relax::{Graph, STEPS_PER_UNIT};
+
+/// Why the block prover cannot speak about a model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the block prover does not apply: {0}")]
+pub struct NotApplicable(pub String);
+
+/// Rows of one width, each entry known to within one common radius.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// `[rows, width]`, row-major.
+    mid: Vec<f64>,
+    width: usize,
+    /// Radius of every entry.
+    pub rad: f64,
+    /// Upper bound on the Euclidean length of every row.
+    pub longest: f64,
+}
+
+impl Rows {
+    fn new(rows: &[BallVec], width: usize) -> Rows {
+        let mid = rows.iter().flat_map(|r| r.mid.iter().copied()).collect();
+        let rad = rows.iter().fold(0.0, |m, r| f64::max(m, r.rad));
+        let longest = rows.iter().fold(0.0, |m, r| f64::max(m, r.norm2()));
+        Rows { mid, width, rad, longest }
+    }
+
+    /// Centres of row `i`.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[f64] {
+        &self.mid[i * self.width..(i + 1) * self.width]
+    }
+
+    /// Row `i` with its radius.
+    #[must_use]
+    pub fn ball(&self, i: usize) -> BallVec {
+        BallVec { mid: self.row(i).to_vec(), rad: self.rad }
+    }
+
+    /// All rows in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[f64]> {
+        self.mid.chunks_exact(self.width)
+    }
+}
+
+/// The folded network. Index of a (position, token) pair: `position · vocab + token`, positions from zero.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Residual width `d`.
+    pub width: usize,
+    /// Number of tokens.
+    pub vocab: usize,
+    /// Longest prefix.
+    pub context: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// MLP neurons.
+    pub neurons: usize,
+    /// Whether Π centres (LayerNorm) or is the identity (RMSNorm).
+    pub centred: bool,
+    /// `x(n,u)`, output bias of attention included, `[context · vocab, d]`.
+    pub x: Rows,
+    /// `value_h(j, v)` after the output projection, per head `[context · vocab, d]`.
+    pub value: Vec<Rows>,
+    /// Queries times the score scale, per head `[context · vocab, head_dim]`.
+    pub query: Vec<Rows>,
+    /// Keys, per head `[context · vocab, head_dim]`.
+    pub key: Vec<Rows>,
+    /// `w1_k`, `[neurons, d]`.
+    pub up: Rows,
+    /// `b_k`.
+    pub up_bias: Vec<Interval>,
+    /// `w2_k`, `[neurons, d]`.
+    pub down: Rows,
+    /// `b2`.
+    pub down_bias: BallVec,
+    /// `a_j`, `[vocab, d]`.
+    pub logit: Rows,
+    /// `c_j`.
+    pub logit_bias: Vec<Interval>,
+    /// ε of the norm before the MLP.
+    pub eps: f64,
+    /// Table of the activation, wide enough for every `s_k` of the unit-norm ball.
+    pub graph: Graph,
+    /// Grid range of each neuron's argument: `|s_k − b_k| <= √d ‖w1_k‖` always.
+    pub range: Vec<(i32, i32)>,
+}
+
+impl Network {
+    /// Folds a model of one attention layer and one plain MLP, both pre-normed.
+    ///
+    /// # Errors
+    /// Names the first property of the model that the prover does not cover.
+    pub fn new(model: &Model) -> Result<Network, NotApplicable> {
+        let refuse = |why: &str| NotApplicable(why.to_string());
+        let [Layer::Attention(attention), Layer::Mlp(mlp)] = model.body.layers.as_slice() else {
+            return Err(refuse(
+                "it covers one attention layer followed by one MLP, and this model has other layers",
+            ));
+        };
+        let MlpKind::Plain { up, down } = &mlp.kind else {
+            return Err(refuse("gated MLPs are not covered"));
+        };
+        let positions = match &model.body.positions {
+            Positions::Learned(table) => Some(table),
+            Positions::None => None,
+            Positions::Rotary { .. } => return Err(refuse("rotary positions are not covered")),
+        };
+        let (Some(before_mlp), Some(last)) = (&mlp.norm, &model.head.norm) else {
+            return Err(refuse("it needs a norm before the MLP and before the head"));
+        };
+        let centred = match (before_mlp, last) {
+            (Norm::Layer { .. }, Norm::Layer { .. }) => true,
+            (Norm::Rms { .. }, Norm::Rms { .. }) => false,
+            (Norm::Layer { .. }, Norm::Rms { .. }) | (Norm::Rms { .. }, Norm::Layer { .. }) => {
+                return Err(refuse("LayerNorm and RMSNorm are mixed"));
+            }
+        };
+        let width = model.head.width();
+        let tokens = TokenTables::new(model, attention, positions, centred);
+        let (up, up_bias) = fold_readers(up, before_mlp, centred);
+        let down_rows: Vec<BallVec> =
+            down.weight.rows().into_iter().map(|r| project(&points(r.iter().copied()), centred)).collect();
+        let down_bias = match &down.bias {
+            Some(b) => project(&points(b.iter().copied()), centred),
+            None => BallVec::exact(vec![0.0; width]),
+        };
+        let (logit, logit_bias) = fold_head(model, last, centred);
+        let (range, graph) = tabulate(mlp, &up, &up_bias)?;
+        let eps = match before_mlp {
+            Norm::Layer { eps, .. } | Norm::Rms { eps, .. } => *eps,
+        };
+        if !(eps > 0.0) {
+            return Err(refuse("the norm before the MLP has no positive epsilon"));
+        }
+        let network = Network {
+            width,
+            vocab: model.head.vocab_size(),
+            context: model.context,
+            heads: attention.n_heads,
+            neurons: up.len(),
+            centred,
+            x: Rows::new(&tokens.x, width),
+            value: tokens.value.iter().map(|rows| Rows::new(rows, width)).collect(),
+            query: tokens.query.iter().map(|rows| Rows::new(rows, attention.head_dim)).collect(),
+            key: tokens.key.iter().map(|rows| Rows::new(rows, attention.head_dim)).collect(),
+            up: Rows::new(&up, width),
+            up_bias,
+            down: Rows::new(&down_rows, width),
+            down_bias,
+            logit: Rows::new(&logit, width),
+            logit_bias,
+            eps,
+            graph,
+            range,
+        };
+        network.finite().then_some(network).ok_or_else(|| refuse("its weights overflow double precision"))
+    }
+
+    fn finite(&self) -> bool {
+        let tables = [&self.x, &self.up, &self.down, &self.logit];
+        let heads = self.value.iter().chain(&self.query).chain(&self.key);
+        let biases = self.up_bias.iter().chain(&self.logit_bias);
+        tables.into_iter().chain(heads).all(|t| t.rad.is_finite() && t.longest.is_finite())
+            && biases.into_iter().all(|b| b.is_finite())
+            && self.down_bias.norm2().is_finite()
+    }
+}
+
+/// Per-token tables of the attention layer, index `position · vocab + token`.
+struct TokenTables {
+    x: Vec<BallVec>,
+    value: Vec<Vec<BallVec>>,
+    query: Vec<Vec<BallVec>>,
+    key: Vec<Vec<BallVec>>,
+}
+
+impl TokenTables {
+    fn new(
+        model: &Model,
+        attention: &Attention,
+        positions: Option<&ndarray::Array2<f32>>,
+        centred: bool,
+    ) -> TokenTables {
+        let heads = attention.n_heads;
+        let mut tables = TokenTables {
+            x: Vec::new(),
+            value: vec![Vec::new(); heads],
+            query: vec![Vec::new(); heads],
+            key: vec![Vec::new(); heads],
+        };
+        let (width, dim) = (model.head.width(), attention.head_dim);
+        let scale = match attention.scale {
+            Scale::InvSqrt(n) => Interval::point(f64::from(n)).sqrt().recip(),
+            Scale::Inverse(c) => Interval::point(c).recip(),
+            Scale::One => Interval::ONE,
+        };
+        let output_bias: Vec<f64> = match &attention.output.bias {
+            Some(b) => b.iter().map(|&b| f64::from(b)).collect(),
+            None => vec![0.0; width],
+        };
+        for position in 0..model.context {
+            for embedding in model.body.embed.rows() {
+                let entry: Vec<Interval> = match positions {
+                    Some(table) => {
+                        let row = table.row(position);
+                        embedding.iter().zip(row).map(|(&e, &p)| sum([f64::from(e), f64::from(p)])).collect()
+                    }
+                    None => points(embedding.iter().copied()),
+                };
+                let read = match &attention.norm {
+                    Some(norm) => normalise(&entry, norm),
+                    None => BallVec::from_intervals(&entry),
+                };
+                let (q, k, v) = (
+                    affine(&read, &attention.query),
+                    affine(&read, &attention.key),
+                    affine(&read, &attention.value),
+                );
+                let shifted: Vec<Interval> =
+                    entry.iter().zip(&output_bias).map(|(&e, &b)| e + Interval::point(b)).collect();
+                tables.x.push(project(&shifted, centred));
+                for head in 0..heads {
+                    let group = head * attention.n_kv_heads / heads;
+                    tables.query[head].push(scaled(&slice(&q, head, dim), scale));
+                    tables.key[head].push(slice(&k, group, dim));
+                    tables.value[head]
+                        .push(project(&output(&slice(&v, group, dim), attention, head), centred));
+                }
+            }
+        }
+        tables
+    }
+}
+
+/// Head `head`'s share of the output projection applied to its value.
+fn output(value: &BallVec, attention: &Attention, head: usize) -> Vec<Interval> {
+    let weight = &attention.output.weight;
+    let rows: Vec<Vec<f64>> = (0..attention.head_dim)
+        .map(|i| weight.row(head * attention.head_dim + i).iter().map(|&w| f64::from(w)).collect())
+        .collect();
+    intervals(&through(value, &rows, weight.ncols()))
+}
+
+/// `Σ_i z_i W_i` for enclosed `z` and exact rows `W_i`.
+fn through(z: &BallVec, rows: &[Vec<f64>], width: usize) -> BallVec {
+    let mut y = BallVec::combine(&z.mid, rows.iter().map(Vec::as_slice), 0.0, width);
+    let ones = vec![1.0; rows.len()];
+    let sizes: Vec<Vec<f64>> = rows.iter().map(|r| r.iter().map(|w| w.abs()).collect()).collect();
+    let columns = BallVec::combine(&ones, sizes.iter().map(Vec::as_slice), 0.0, width);
+    let widest = columns.mid.iter().fold(0.0, |m, c| f64::max(m, *c)) + columns.rad;
+    y.rad = crate::num::nonnegative_sum(y.rad + z.rad * widest);
+    y
+}
+
+/// `z W + b`.
+fn affine(z: &BallVec, linear: &Linear) -> BallVec {
+    let rows: Vec<Vec<f64>> =
+        linear.weight.rows().into_iter().map(|r| r.iter().map(|&w| f64::from(w)).collect()).collect();
+    let y = through(z, &rows, linear.weight.ncols());
+    match &linear.bias {
+        Some(b) => y.plus_scaled(1.0, &BallVec::exact(b.iter().map(|&b| f64::from(b)).collect())),
+        None => y,
+    }
+}
+
+/// A norm with gain and bias applied to an enclosed vector.
+fn normalise(x: &[Interval], norm: &Norm) -> BallVec {
+    let (gain, bias, eps, centred) = match norm {
+        Norm::Layer { gain, bias, eps } => (gain, bias.as_ref(), *eps, true),
+        Norm::Rms { gain, eps } => (gain, None, *eps, false),
+    };
+    let x = if centred { centre(x) } else { x.to_vec() };
+    let mean_square = x.iter().map(|x| x.square()).sum::<Interval>() / Interval::point(x.len() as f64);
+    let inverse = (mean_square + Interval::point(eps)).sqrt().recip();
+    let out: Vec<Interval> = x
+        .iter()
+        .enumerate()
+        .map(|(i, &x)| {
+            let y = x * inverse * f64::from(gain[i]);
+            bias.map_or(y, |b| y + Interval::point(f64::from(b[i])))
+        })
+        .collect();
+    BallVec::from_intervals(&out)
+}
+
+/// Rows `w1_k` and constants `b_k` of the neurons: gain folded in and projected, norm bias moved to the constant.
+fn fold_readers(up: &Linear, norm: &Norm, centred: bool) -> (Vec<BallVec>, Vec<Interval>) {
+    let (gain, bias) = match norm {
+        Norm::Layer { gain, bias, .. } => (gain, bias.as_ref()),
+        Norm::Rms { gain, .. } => (gain, None),
+    };
+    let fold = |k: usize| {
+        let column = up.weight.column(k);
+        let product = |(w, g): (&f32, &f32)| Interval::point(f64::from(*w)) * f64::from(*g);
+        let row: Vec<Interval> = column.iter().zip(gain).map(product).collect();
+        let shift = bias.map_or(Interval::ZERO, |b| column.iter().zip(b).map(product).sum());
+        let own = up.bias.as_ref().map_or(0.0, |b| f64::from(b[k]));
+        (project(&row, centred), shift + Interval::point(own))
+    };
+    (0..up.weight.ncols()).map(fold).unzip()
+}
+
+/// Rows `a_j` and constants `c_j` of the logits.
+fn fold_head(model: &Model, norm: &Norm, centred: bool) -> (Vec<BallVec>, Vec<Interval>) {
+    let (gain, bias) = match norm {
+        Norm::Layer { gain, bias, .. } => (gain, bias.as_ref()),
+        Norm::Rms { gain, .. } => (gain, None),
+    };
+    let fold = |(j, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+        let product = |(w, g): (&f32, &f32)| Interval::point(f64::from(*w)) * f64::from(*g);
+        let scaled: Vec<Interval> = row.iter().zip(gain).map(product).collect();
+        let shift = bias.map_or(Interval::ZERO, |b| row.iter().zip(b).map(product).sum());
+        let own = model.head.bias.as_ref().map_or(0.0, |b| f64::from(b[j]));
+        (project(&scaled, centred), shift + Interval::point(own))
+    };
+    model.head.unembed.rows().into_iter().enumerate().map(fold).unzip()
+}
+
+/// Grid range of every neuron and a table that covers them all.
+fn tabulate(mlp: &Mlp, up: &[BallVec], bias: &[Interval]) -> Result<(Vec<(i32, i32)>, Graph), NotApplicable> {
+    /// Widest argument range that is worth a table.
+    const WIDEST: f64 = 2000.0;
+    let activation: Activation = mlp.activation;
+    let mut range = Vec::with_capacity(up.len());
+    for (row, b) in up.iter().zip(bias) {
+        let reach = Interval::point((row.mid.len() as f64).sqrt().next_up()) * row.norm2();
+        let (lo, hi) = (*b - reach, *b + reach);
+        if !(lo.lo() >= -WIDEST && hi.hi() <= WIDEST) {
+            return Err(NotApplicable(format!(
+                "a neuron's argument may reach {hi}, beyond the table of its activation"
+            )));
+        }
+        let steps = f64::from(STEPS_PER_UNIT);
+        // Within ±2000 · 512 the products are exact and the casts lossless.
+        range.push(((lo.lo() * steps).floor() as i32, (hi.hi() * steps).ceil() as i32));
+    }
+    let first = range.iter().map(|r| r.0).min().unwrap_or(0).min(0) - 1;
+    let last = range.iter().map(|r| r.1).max().unwrap_or(0).max(0) + 1;
+    Ok((range, Graph::new(activation, first, last)))
+}
+
+/// Π: centring or the identity.
+fn project(x: &[Interval], centred: bool) -> BallVec {
+    if centred { BallVec::from_intervals(&centre(x)) } else { BallVec::from_intervals(x) }
+}
+
+fn centre(x: &[Interval]) -> Vec<Interval> {
+    let mean = x.iter().copied().sum::<Interval>() / Interval::point(x.len() as f64);
+    x.iter().map(|&x| x - mean).collect()
+}
+
+fn points(xs: impl Iterator<Item = f32>) -> Vec<Interval> {
+    xs.map(|x| Interval::point(f64::from(x))).collect()
+}
+
+fn sum(terms: [f64; 2]) -> Interval {
+    Interval::point(terms[0]) + Interval::point(terms[1])
+}
+
+fn intervals(x: &BallVec) -> Vec<Interval> {
+    x.mid.iter().map(|&mid| crate::num::Ball { mid, rad: x.rad }.interval()).collect()
+}
+
+fn scaled(x: &BallVec, factor: Interval) -> BallVec {
+    BallVec::from_intervals(&intervals(x).into_iter().map(|x| x * factor).collect::<Vec<_>>())
+}
+
+fn slice(x: &BallVec, block: usize, dim: usize) -> BallVec {
+    BallVec { mid: x.mid[block * dim..(block + 1) * dim].to_vec(), rad: x.rad }
+}

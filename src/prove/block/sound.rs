@@ -1,0 +1,238 @@
+//! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−20, so the checker reads
+//! the very same numbers; every operation here carries its error (see [`crate::num`]).
+
+use super::dual::{Dual, Functional, Query, Region, add_scaled, norm};
+use super::hull::{Columns, Direction, Hull};
+use super::network::Network;
+use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
+
+/// Multipliers are integers divided by `2^SHIFT`.
+pub const SHIFT: u32 = 20;
+
+/// One dual vector in exact numbers: all that a leaf of a proof holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Multipliers {
+    /// `(token, numerator)` of λ over `2^SHIFT`, increasing tokens, without the target, summing to `2^SHIFT`.
+    pub lambda: Vec<(usize, u32)>,
+    /// `m`, `[d]`.
+    pub lift: Vec<i64>,
+    /// `a_k`, `[neurons]`.
+    pub slopes: Vec<i64>,
+    /// `v″`, `[d]`.
+    pub normed: Vec<i64>,
+    /// `w″`, `[d]`.
+    pub raw: Vec<i64>,
+}
+
+/// The number that an integer multiplier stands for; exact below 2^53.
+fn real(x: i64) -> f64 {
+    x as f64 / f64::from(1u32 << SHIFT)
+}
+
+fn reals(xs: &[i64]) -> BallVec {
+    BallVec::exact(xs.iter().map(|&x| real(x)).collect())
+}
+
+/// `d`-th root-free helper: an upper bound on `√d`.
+fn root_width(network: &Network) -> Interval {
+    Interval::point(network.width as f64).sqrt()
+}
+
+impl Multipliers {
+    /// Rounds a dual point to exact multipliers; `None` when `A_λ < 0` there or a number is out of range.
+    #[must_use]
+    pub fn quantise(network: &Network, query: Query, dual: &Dual) -> Option<Multipliers> {
+        let f = Functional::at(network, query, &dual.point);
+        let lambda = quantise_simplex(&f.lambda)?;
+        let excess = excess(network, query, &lambda).lo();
+        if !(excess >= 0.0) {
+            return None;
+        }
+        let unit = f64::from(1u32 << SHIFT);
+        let whole = |x: f64| (x.abs() < 1e9).then(|| (x * unit).round() as i64);
+        // m = A ẑ/d, a millionth short of the bound and truncated, so that ‖m‖ <= A/√d survives the rounding.
+        let share = excess * (1.0 - 1e-6) / network.width as f64;
+        let lift: Vec<i64> = dual.point.iter().map(|z| (z * share * unit).trunc() as i64).collect();
+        let mut w = vec![0.0; network.width];
+        for &(j, n) in &lambda {
+            add_scaled(&mut w, f64::from(n) / unit, network.logit.row(j));
+        }
+        add_scaled(&mut w, -1.0, network.logit.row(query.target));
+        for (w, &m) in w.iter_mut().zip(&lift) {
+            *w += real(m);
+        }
+        let slopes = (0..network.neurons)
+            .map(|k| whole(super::dual::dot(&w, network.down.row(k)) * dual.slopes[k]))
+            .collect::<Option<Vec<i64>>>()?;
+        let normed = dual.normed.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
+        let raw = dual.raw.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
+        Some(Multipliers { lambda, lift, slopes, normed, raw })
+    }
+}
+
+/// λ in units of `2^−SHIFT` by largest remainders; tiny entries vanish. `None` for a λ that is not a distribution.
+fn quantise_simplex(lambda: &[f64]) -> Option<Vec<(usize, u32)>> {
+    let total = 1u32 << SHIFT;
+    let mut parts: Vec<(usize, u32, f64)> = lambda
+        .iter()
+        .enumerate()
+        .filter(|(_, l)| **l > 0.0)
+        .map(|(j, l)| (j, (l * f64::from(total)).floor() as u32, (l * f64::from(total)).fract()))
+        .collect();
+    let used: u32 = parts.iter().map(|p| p.1).sum();
+    let mut missing = total.checked_sub(used)?;
+    parts.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
+    if parts.is_empty() || missing as usize > parts.len() {
+        return None;
+    }
+    for part in &mut parts {
+        if missing == 0 {
+            break;
+        }
+        part.1 += 1;
+        missing -= 1;
+    }
+    parts.retain(|p| p.1 > 0);
+    parts.sort_by_key(|p| p.0);
+    Some(parts.into_iter().map(|p| (p.0, p.1)).collect())
+}
+
+/// `A_λ = H(λ) + Σ λ_j (c_j − c_t) − τ`, enclosed.
+fn excess(network: &Network, query: Query, lambda: &[(usize, u32)]) -> Interval {
+    let total = f64::from(1u32 << SHIFT);
+    let own = network.logit_bias[query.target];
+    let terms = lambda.iter().map(|&(j, n)| {
+        let l = Interval::point(f64::from(n) / total);
+        l * (network.logit_bias[j] - own - ln(l))
+    });
+    terms.sum::<Interval>() - Interval::point(query.tau)
+}
+
+/// A node's part of the dual function that all pairs share.
+pub struct Shared {
+    constant: Interval,
+    directions: [BallVec; 2],
+    tables: [Direction; 2],
+    /// Error of every entry of `tables`, and a bound on their size, for both ends.
+    errors: [(f64, f64); 2],
+}
+
+impl Shared {
+    /// Evaluates everything but the pair; `None` if the multipliers break a condition of the theorem.
+    #[must_use]
+    pub fn new(
+        network: &Network,
+        columns: &Columns,
+        query: Query,
+        region: &Region,
+        multipliers: &Multipliers,
+        longest: usize,
+    ) -> Option<Shared> {
+        let d = network.width;
+        let total = f64::from(1u32 << SHIFT);
+        let lift = reals(&multipliers.lift);
+        let room = excess(network, query, &multipliers.lambda);
+        let needed = length(&lift) * root_width(network);
+        if !(needed.hi() <= room.lo()) {
+            return None;
+        }
+        let weights: Vec<f64> = multipliers.lambda.iter().map(|&(_, n)| f64::from(n) / total).collect();
+        let rows = multipliers.lambda.iter().map(|&(j, _)| network.logit.row(j));
+        let mean = BallVec::combine(&weights, rows, network.logit.rad, d);
+        let w = mean.plus_scaled(-1.0, &network.logit.ball(query.target)).plus_scaled(1.0, &lift);
+
+        let slopes: Vec<f64> = multipliers.slopes.iter().map(|&a| real(a)).collect();
+        let v = BallVec::combine(&slopes, network.up.iter(), network.up.rad, d);
+        let mut constant = w.dot(&network.down_bias).interval();
+        for (k, &a) in slopes.iter().enumerate() {
+            let c = w.dot(&network.down.ball(k));
+            let (l, u) = region.range[k];
+            let low = network.graph.lower_bound(c.mid, c.rad, a, l, u);
+            constant = constant + network.up_bias[k] * a + Interval::point(low);
+        }
+        let (normed, raw) = (reals(&multipliers.normed), reals(&multipliers.raw));
+        let rho = Interval::point(region.rho.0);
+        let radius =
+            (Interval::point(d as f64) * (rho.square().recip() - Interval::point(network.eps))).sqrt();
+        constant = constant - length(&normed) * root_width(network) - length(&raw) * radius;
+
+        let first = w.plus_scaled(-1.0, &raw);
+        let second = v.plus_scaled(-1.0, &normed);
+        let directions = [region.rho.0, region.rho.1].map(|rho| first.plus_scaled(rho, &second));
+        let mut tables = [Direction::default(), Direction::default()];
+        let mut errors = [(0.0, 0.0); 2];
+        for ((direction, table), error) in directions.iter().zip(&mut tables).zip(&mut errors) {
+            table.set(network, columns, &direction.mid, longest);
+            *error = table_error(network, direction);
+        }
+        (constant.lo().is_finite()).then_some(Shared { constant, directions, tables, errors })
+    }
+
+    /// Lower bound on the attention part at both ends of ρ, for every prefix of the hull.
+    #[must_use]
+    pub fn attention(&self, network: &Network, hull: &Hull) -> [f64; 2] {
+        let at = |end: usize| {
+            let (error, largest) = self.errors[end];
+            hull.lower_bound(network, &self.tables[end], error, largest)
+        };
+        [at(0), at(1)]
+    }
+
+    /// Lower bound on `w·R` for every prefix of the hull that ends in `token`, given [`Shared::attention`].
+    #[must_use]
+    pub fn value(&self, network: &Network, length: usize, token: usize, attention: [f64; 2]) -> f64 {
+        let x = network.x.ball((length - 1) * network.vocab + token);
+        let ends =
+            [0, 1].map(|end| self.directions[end].dot(&x).interval() + Interval::point(attention[end]));
+        (ends[0].min(ends[1]) + self.constant).lo()
+    }
+}
+
+/// Error of every `r` computed from an enclosed direction, and a bound on `|r|`.
+fn table_error(network: &Network, direction: &BallVec) -> (f64, f64) {
+    let (n1, n2) = (direction.norm1(), direction.norm2());
+    let d = network.width as f64;
+    let of = |table: &super::network::Rows| {
+        let magnitude = nonnegative_sum(n2 * table.longest);
+        let spread = direction.rad * d.sqrt().next_up() * table.longest + table.rad * n1;
+        (nonnegative_sum(dot_error(network.width, magnitude) + nonnegative_sum(spread)), magnitude)
+    };
+    network.value.iter().map(of).fold((0.0, 0.0), |a, b| (f64::max(a.0, b.0), f64::max(a.1, b.1)))
+}
+
+/// `‖x‖₂` of an exact vector, enclosed.
+fn length(x: &BallVec) -> Interval {
+    x.mid.iter().map(|&x| Interval::point(x).square()).sum::<Interval>().sqrt()
+}
+
+/// Proved bounds on `D·r`, `r` the residual before the MLP, over every prefix of a hull: `[min, max]` of the attention part
+/// for an enclosed `D`; the part of the last token is added by the caller.
+#[must_use]
+pub fn attention_range(network: &Network, columns: &Columns, hull: &Hull, direction: &BallVec) -> (f64, f64) {
+    let mut table = Direction::default();
+    let (error, largest) = table_error(network, direction);
+    let mut least = |sign: f64| {
+        let signed: Vec<f64> = direction.mid.iter().map(|x| sign * x).collect();
+        table.set(network, columns, &signed, hull.length);
+        hull.lower_bound(network, &table, error, largest)
+    };
+    (least(1.0), -least(-1.0))
+}
+
+/// `D·x` for an enclosed direction and table row.
+pub fn along(direction: &BallVec, x: &BallVec) -> Ball {
+    direction.dot(x)
+}
+
+/// A starting point for the ascent: ẑ towards the target's logit row.
+#[must_use]
+pub fn start(network: &Network, query: Query) -> Dual {
+    let row = network.logit.row(query.target);
+    let scale = (network.width as f64).sqrt() / norm(row).max(f64::MIN_POSITIVE);
+    Dual {
+        point: row.iter().map(|a| a * scale).collect(),
+        slopes: vec![0.5; network.neurons],
+        normed: vec![0.0; network.width],
+        raw: vec![0.0; network.width],
+    }
+}

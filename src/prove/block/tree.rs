@@ -1,0 +1,319 @@
+//! Branch and bound over prefixes of all lengths at once: every (length, last token) pair starts in the root, each dual vector
+//! discharges the pairs it proves, and what is left is branched on.
+//!
+//! Branches: *peel* (one last token apart from the others, with an attention hull of its own), *neuron* (its argument at or
+//! below / above a grid point) and *rho* (the norm scale below / above a number). A node is closed when no pair is left. The
+//! order of work depends on nothing but the node, so the proof is the same at any thread count.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::ascent::{Ascent, Steps, ascend};
+use super::dual::{Dual, Query, Region};
+use super::hull::Hull;
+use super::sound::{Multipliers, Shared, along, attention_range, start};
+use super::{Block, Scope};
+use crate::limits::Limits;
+use crate::num::{BallVec, Interval};
+use crate::relax::STEPS_PER_UNIT;
+
+/// How a node was split.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Branch {
+    /// First child: this last token alone; second: the others.
+    Peel(usize),
+    /// First child: argument of the neuron at or below the grid point; second: at or above it.
+    Neuron(usize, i32),
+    /// First child: ρ at or below; second: at or above.
+    Rho(f64),
+}
+
+/// A closed node of a proof.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    /// Whether hulls and ranges were rebuilt for the pairs that are left at this node.
+    pub regroup: bool,
+    /// Multipliers that discharge pairs here, in order.
+    pub duals: Vec<Multipliers>,
+    /// How the rest was split; `None` when nothing was left.
+    pub split: Option<(Branch, Box<[Proof; 2]>)>,
+}
+
+/// Result of a search.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The proof, or `None` when limits ran out.
+    pub proof: Option<Proof>,
+    /// Nodes processed.
+    pub nodes: usize,
+    /// Dual evaluations spent.
+    pub evaluations: usize,
+}
+
+/// The pairs of one length that are still open, and the hull that speaks for them.
+#[derive(Debug, Clone)]
+struct Cell {
+    hull: Arc<Hull>,
+    /// `(min, max)` of the attention part of `w1_k·r`, per neuron.
+    reach: Arc<Vec<(f64, f64)>>,
+    open: Vec<usize>,
+}
+
+/// An open node.
+#[derive(Debug, Clone)]
+struct Node {
+    region: Region,
+    cells: Vec<Cell>,
+    dual: Dual,
+    /// Slot of the arena that this node fills.
+    slot: usize,
+}
+
+/// Arena entry while the tree is being built.
+#[derive(Debug, Default)]
+struct Slot {
+    regroup: bool,
+    duals: Vec<Multipliers>,
+    split: Option<(Branch, usize, usize)>,
+}
+
+/// What processing a node gives.
+struct Step {
+    regroup: bool,
+    duals: Vec<Multipliers>,
+    split: Option<(Branch, Node, Node)>,
+    evaluations: usize,
+}
+
+/// A float gain that a pair must show before the sound evaluation is worth its time, and the margin that proofs keep so that
+/// the checker's own roundings cannot undo them.
+const MARGIN: f64 = 1e-7;
+
+/// Searches for a proof of the query over the scope.
+pub fn prove(
+    block: &Block,
+    query: Query,
+    scope: &Scope,
+    steps: Steps,
+    limits: &Limits,
+    most_nodes: usize,
+) -> Outcome {
+    /// Nodes taken from the stack at a time; fixed, so that the order does not depend on the thread count.
+    const BATCH: usize = 32;
+    let mut outcome = Outcome { proof: None, nodes: 0, evaluations: 0 };
+    let mut slots = vec![Slot::default()];
+    let mut stack = vec![root(block, query, scope)];
+    while !stack.is_empty() {
+        if limits.expired() || outcome.nodes >= most_nodes {
+            return outcome;
+        }
+        let batch = stack.split_off(stack.len().saturating_sub(BATCH));
+        let results: Vec<(usize, Step)> =
+            batch.into_par_iter().map(|node| (node.slot, process(block, query, steps, node))).collect();
+        for (slot, step) in results {
+            outcome.nodes += 1;
+            outcome.evaluations += step.evaluations;
+            slots[slot].regroup = step.regroup;
+            slots[slot].duals = step.duals;
+            if let Some((branch, mut low, mut high)) = step.split {
+                (low.slot, high.slot) = (slots.len(), slots.len() + 1);
+                slots[slot].split = Some((branch, low.slot, high.slot));
+                slots.extend([Slot::default(), Slot::default()]);
+                stack.extend([high, low]);
+            }
+        }
+    }
+    outcome.proof = Some(assemble(slots));
+    outcome
+}
+
+/// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
+fn assemble(slots: Vec<Slot>) -> Proof {
+    let mut done: Vec<Option<Proof>> = Vec::new();
+    done.resize_with(slots.len(), || None);
+    for (i, slot) in slots.into_iter().enumerate().rev() {
+        let split = slot.split.map(|(branch, low, high)| {
+            let mut take = |i: usize| done[i].take().expect("children have greater slots and one parent");
+            (branch, Box::new([take(low), take(high)]))
+        });
+        done[i] = Some(Proof { regroup: slot.regroup, duals: slot.duals, split });
+    }
+    done.swap_remove(0).expect("the root is slot zero")
+}
+
+fn root(block: &Block, query: Query, scope: &Scope) -> Node {
+    let cells = block.cells[scope.shortest - 1..scope.longest]
+        .iter()
+        .map(|cell| Cell {
+            hull: cell.hull.clone(),
+            reach: cell.reach.clone(),
+            open: cell.hull.tokens.clone(),
+        })
+        .collect();
+    let region = Region { rho: block.rho, range: block.network.range.clone() };
+    Node { region, cells, dual: start(&block.network, query), slot: 0 }
+}
+
+fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
+    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
+    step.regroup = regroup(block, &mut node);
+    tighten(block, &mut node);
+    // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
+    let mut worst = discharge(block, query, &mut node, &mut step.duals);
+    let failed = loop {
+        if node.cells.is_empty() {
+            return step;
+        }
+        let (length, token) = worst.unwrap_or_else(|| (node.cells[0].hull.length, node.cells[0].open[0]));
+        let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the worst pair is open");
+        let ascent = ascend(
+            &block.network,
+            &block.columns,
+            query,
+            &node.region,
+            &cell.hull,
+            token,
+            &node.dual,
+            Steps { enough: 4.0 * MARGIN, ..steps },
+        );
+        step.evaluations += ascent.evaluations;
+        node.dual = ascent.dual.clone();
+        worst = discharge(block, query, &mut node, &mut step.duals);
+        let open = node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
+        if open {
+            break (ascent, token);
+        }
+    };
+    step.split = Some(branch(block, node, &failed.0, failed.1));
+    step
+}
+
+/// Rebuilds hulls that speak for more than twice the last tokens that are left.
+fn regroup(block: &Block, node: &mut Node) -> bool {
+    let shrunk = |c: &Cell| 2 * c.open.len() <= c.hull.tokens.len() && c.hull.tokens.len() > 1;
+    if !node.cells.iter().any(shrunk) {
+        return false;
+    }
+    for cell in &mut node.cells {
+        if cell.open != cell.hull.tokens {
+            cell.hull = Arc::new(Hull::new(&block.network, cell.hull.length, &cell.open));
+            cell.reach = Arc::new(block.reach(&cell.hull));
+        }
+    }
+    true
+}
+
+/// Meets every neuron's range with what the attention hulls of the open pairs and the node's ρ allow.
+fn tighten(block: &Block, node: &mut Node) {
+    let (low, high) = (Interval::point(node.region.rho.0), Interval::point(node.region.rho.1));
+    for k in 0..block.network.neurons {
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        for cell in &node.cells {
+            let (a, b) = cell.reach[k];
+            for &u in &cell.open {
+                let x = block.along_up(k, cell.hull.length, u);
+                least = least.min((x + Interval::point(a)).lo());
+                most = most.max((x + Interval::point(b)).hi());
+            }
+        }
+        let bias = block.network.up_bias[k];
+        let lo = (low * least).min(high * least) + bias;
+        let hi = (low * most).max(high * most) + bias;
+        // Slack far above the checker's own rounding: its range is never the wider one.
+        let steps = f64::from(STEPS_PER_UNIT);
+        let (l, u) = ((lo.lo() - 1e-9) * steps, (hi.hi() + 1e-9) * steps);
+        let range = &mut node.region.range[k];
+        if l.is_finite() && l > f64::from(range.0) {
+            range.0 = (l.floor() as i32).min(range.1);
+        }
+        if u.is_finite() && u < f64::from(range.1) {
+            range.1 = (u.ceil() as i32).max(range.0);
+        }
+    }
+}
+
+/// Removes every pair that the node's dual vector proves, soundly; returns the worst pair left.
+fn discharge(
+    block: &Block,
+    query: Query,
+    node: &mut Node,
+    duals: &mut Vec<Multipliers>,
+) -> Option<(usize, usize)> {
+    let longest = node.cells.iter().map(|c| c.hull.length).max()?;
+    let multipliers = Multipliers::quantise(&block.network, query, &node.dual)?;
+    let shared = Shared::new(&block.network, &block.columns, query, &node.region, &multipliers, longest)?;
+    let mut worst: Option<(f64, usize, usize)> = None;
+    let mut used = false;
+    for cell in &mut node.cells {
+        let attention = shared.attention(&block.network, &cell.hull);
+        let length = cell.hull.length;
+        cell.open.retain(|&u| {
+            let value = shared.value(&block.network, length, u, attention);
+            let open = !(value > MARGIN);
+            used |= !open;
+            if open && worst.is_none_or(|w| value < w.0) {
+                worst = Some((value, length, u));
+            }
+            open
+        });
+    }
+    node.cells.retain(|c| !c.open.is_empty());
+    if used {
+        duals.push(multipliers);
+    }
+    worst.map(|w| (w.1, w.2))
+}
+
+/// Splits what is left of a node, led by the pair that could not be proved.
+fn branch(block: &Block, node: Node, ascent: &Ascent, token: usize) -> (Branch, Node, Node) {
+    let (mut first, mut second) = (node.clone(), node.clone());
+    first.dual = ascent.dual.clone();
+    second.dual = ascent.dual.clone();
+    if node.cells.iter().any(|c| c.open.iter().any(|&u| u != token)) {
+        for cell in &mut first.cells {
+            cell.open.retain(|&u| u == token);
+        }
+        for cell in &mut second.cells {
+            cell.open.retain(|&u| u != token);
+        }
+        first.cells.retain(|c| !c.open.is_empty());
+        second.cells.retain(|c| !c.open.is_empty());
+        return (Branch::Peel(token), first, second);
+    }
+    let range = &node.region.range;
+    let splittable = |k: &usize| range[*k].1 - range[*k].0 >= 8;
+    let neuron = (0..block.network.neurons)
+        .filter(splittable)
+        .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
+    let (low, high) = node.region.rho;
+    let rho_gap = 0.25 * ascent.rho_gap;
+    let by_rho = neuron.is_none_or(|k| rho_gap > ascent.gaps[k] && high / low > 1.02) || high / low > 2.0;
+    if by_rho {
+        let cut = (low * high).sqrt();
+        (first.region.rho.1, second.region.rho.0) = (cut, cut);
+        return (Branch::Rho(cut), first, second);
+    }
+    let k = neuron.expect("without a neuron the split is by ρ");
+    let (l, u) = range[k];
+    let margin = (u - l) / 5;
+    let at = (ascent.arguments[k] * f64::from(STEPS_PER_UNIT)).round() as i32;
+    let at = at.clamp(l + margin.max(1), u - margin.max(1));
+    first.region.range[k].1 = at;
+    second.region.range[k].0 = at;
+    (Branch::Neuron(k, at), first, second)
+}
+
+impl Block {
+    /// Range of the attention part of `w1_k·r` over a hull, per neuron.
+    pub(super) fn reach(&self, hull: &Hull) -> Vec<(f64, f64)> {
+        let range = |k| attention_range(&self.network, &self.columns, hull, &self.network.up.ball(k));
+        (0..self.network.neurons).map(range).collect()
+    }
+
+    /// `w1_k·x(n,u)`.
+    fn along_up(&self, k: usize, length: usize, token: usize) -> Interval {
+        let x: BallVec = self.network.x.ball((length - 1) * self.network.vocab + token);
+        along(&self.network.up.ball(k), &x).interval()
+    }
+}
