@@ -5,9 +5,10 @@
 //! is replaced by the infinite end of its side.
 
 mod activation;
+mod ball;
+pub mod decimal;
 pub mod decimal;
 mod dot;
-mod ball;
 mod elementary;
 mod fixed;
 pub mod gamma;
@@ -17,8 +18,8 @@ pub mod precise;
 mod rotation;
 
 pub use activation::{gelu_erf, gelu_tanh, relu, silu};
-pub use dot::{dot, vec_mat};
 pub use ball::{Ball, BallVec, dot_error, nonnegative_sum};
+pub use dot::{dot, vec_mat};
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
 pub use logarithm::ln_upper;

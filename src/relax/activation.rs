@@ -1,32 +1,16 @@
 //! Pointwise nonlinearities as enclosed real functions, with a proved bound on their curvature.
 
 use crate::model::Activation;
-use crate::num::{Interval, erf, sigmoid, tanh};
-
-/// `√(2/π)` of the tanh form of GELU, as a real number.
-fn sqrt_2_over_pi() -> Interval {
-    // 2/π enclosed by neighbouring floats: π lies strictly between f64 π and its successor.
-    let pi = Interval::new(std::f64::consts::PI, std::f64::consts::PI.next_up());
-    (Interval::point(2.0) / pi).sqrt()
-}
-
-/// The decimal 0.044715 of the tanh form of GELU as a real number.
-fn cubic_coefficient() -> Interval {
-    Interval::point(44715.0) / Interval::point(1e6)
-}
+use crate::num::{Interval, gelu_erf, gelu_tanh, relu, silu};
 
 /// Encloses `{φ(s) : s ∈ x}`; tight at points, loose on wide intervals (every operation is taken on its own).
 pub fn value(activation: Activation, x: Interval) -> Interval {
-    let half = Interval::point(0.5);
     match activation {
-        Activation::Relu => x.max(Interval::ZERO),
-        Activation::SquaredRelu => x.max(Interval::ZERO).square(),
-        Activation::GeluTanh => {
-            let inner = sqrt_2_over_pi() * (x + cubic_coefficient() * x * x.square());
-            half * x * (Interval::ONE + tanh(inner))
-        }
-        Activation::GeluErf => half * x * (Interval::ONE + erf(x / Interval::point(2.0).sqrt())),
-        Activation::Silu => x * sigmoid(x),
+        Activation::Relu => relu(x),
+        Activation::SquaredRelu => relu(x).square(),
+        Activation::GeluTanh => gelu_tanh(x),
+        Activation::GeluErf => gelu_erf(x),
+        Activation::Silu => silu(x),
     }
 }
 

@@ -1,17 +1,24 @@
-//! Maximises the dual function of a node by adaptive supergradient steps (Adam, Kingma and Ba 2015), as α-CROWN does.
-//! The best point found is a hint; nothing here has to be right for a proof to be.
+//! Raises the dual function of a node above zero with a proximal bundle method.
+//!
+//! Every evaluation gives two pieces, planes above the concave dual function that are linear in `(w, a, v″, w″)`. A model,
+//! the minimum of the collected planes less a quadratic, proposes the next point (Lemaréchal 1978; Kiwiel 1990); a gain of a
+//! tenth of what it predicted moves the centre there. The quadratic is a fixed metric for `(a, v″, w″)`; for ẑ it is the
+//! true curvature of `w(ẑ)`, which turns a plane with residual `R` into the move `R`'s part across ẑ over `κ`. The point
+//! found is a hint; nothing here has to be right for a proof to be.
 
-use super::dual::{Dual, Evaluation, Query, Region, Workspace, evaluate, norm};
+use super::bundle::{Plane, propose};
+use super::dual::{Dual, Functional, Query, Region, Sensitivity, Workspace, dot, evaluate};
 use super::hull::{Columns, Hull};
 use super::network::Network;
 
-/// Step sizes and their number.
+/// Planes kept; those of least weight in the last model go first.
+const BUNDLE: usize = 20;
+
+/// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
     /// Evaluations of the dual function at most.
     pub most: usize,
-    /// First step length; it falls linearly to a twentieth.
-    pub rate: f64,
     /// Stop as soon as the value exceeds this.
     pub enough: f64,
 }
@@ -25,37 +32,24 @@ pub struct Ascent {
     pub dual: Dual,
     /// Evaluations spent.
     pub evaluations: usize,
-    /// Averages over the last evaluations, for branching: arguments, gaps, and the gap of ρ.
+    /// Average argument of each neuron in the model's optimum: where to branch.
     pub arguments: Vec<f64>,
-    /// See `arguments`.
+    /// What each neuron's envelope gives away there.
     pub gaps: Vec<f64>,
-    /// See `arguments`.
+    /// What the freedom of ρ gives away there.
     pub rho_gap: f64,
 }
 
-/// First and second moments of one block of variables.
-struct Moments {
-    first: Vec<f64>,
-    second: Vec<f64>,
-}
-
-impl Moments {
-    const FIRST_DECAY: f64 = 0.8;
-    const SECOND_DECAY: f64 = 0.95;
-
-    fn new(len: usize) -> Moments {
-        Moments { first: vec![0.0; len], second: vec![0.0; len] }
-    }
-
-    fn step(&mut self, x: &mut [f64], gradient: &[f64], rate: f64, step: i32) {
-        let (b1, b2) = (Self::FIRST_DECAY, Self::SECOND_DECAY);
-        let (c1, c2) = (1.0 - b1.powi(step), 1.0 - b2.powi(step));
-        for i in 0..x.len() {
-            self.first[i] += (1.0 - b1) * (gradient[i] - self.first[i]);
-            self.second[i] += (1.0 - b2) * (gradient[i] * gradient[i] - self.second[i]);
-            x[i] += rate * (self.first[i] / c1) / ((self.second[i] / c2).sqrt() + 1e-12);
-        }
-    }
+/// The best point so far and what the model needs to know about it.
+struct Centre {
+    sensitivity: Sensitivity,
+    w: Vec<f64>,
+    rest: Vec<f64>,
+    /// Squared length scale of each of `(a, v″, w″)`.
+    metric: Vec<f64>,
+    /// `c_k` and `v` there, for the losses.
+    weights: Vec<f64>,
+    v: Vec<f64>,
 }
 
 /// Ascends from `start` for the pair (hull, last token).
@@ -74,71 +68,112 @@ pub fn ascend(
     steps: Steps,
 ) -> Ascent {
     let d = network.width;
-    let root = (d as f64).sqrt();
     let mut dual = start.clone();
-    let mut moments = [Moments::new(d), Moments::new(network.neurons), Moments::new(d), Moments::new(d)];
-    let mut space = Workspace::default();
     let mut best = Ascent {
         value: f64::NEG_INFINITY,
         dual: start.clone(),
         evaluations: 0,
-        arguments: Vec::new(),
-        gaps: Vec::new(),
+        arguments: vec![0.0; network.neurons],
+        gaps: vec![0.0; network.neurons],
         rho_gap: 0.0,
     };
+    let mut planes: Vec<Plane> = Vec::new();
+    let mut centre: Option<Centre> = None;
+    let mut space = Workspace::default();
+    let (mut reach, mut stiffness): (f64, f64) = (1.0, 1.0);
+    let (mut moves, mut predicted): (Vec<f64>, f64) = (Vec::new(), 0.0);
     for step in 1..=steps.most {
         let at = evaluate(network, columns, query, region, hull, token, &dual, &mut space);
         best.evaluations = step;
-        average(&mut best, &at);
         if !at.value.is_finite() {
             break;
         }
-        if at.excess >= 0.0 && at.value > best.value {
-            best.value = at.value;
-            best.dual = dual.clone();
-            if at.value > steps.enough {
-                break;
-            }
-        }
-        let rate = steps.rate * (1.0 - step as f64 / (steps.most as f64 + 1.0)).max(0.05);
-        let step = step as i32;
-        let weight = 0.3 * at.scale / root;
-        let [point, slopes, normed, raw] = &at.gradient;
         if at.excess < 0.0 {
-            // Outside the domain: λ is too concentrated for this threshold. Move towards the centre of the ball.
-            for z in &mut dual.point {
-                *z *= 0.8;
+            // Outside the domain: λ is too concentrated for this threshold. Back towards the best point, or, before
+            // there is one, towards the middle of the ball.
+            match best.value.is_finite() {
+                true => dual.point.iter_mut().zip(&best.dual.point).for_each(|(z, b)| *z = 0.5 * (*z + b)),
+                false => dual.point.iter_mut().for_each(|z| *z *= 0.8),
             }
-        } else {
-            moments[0].step(&mut dual.point, point, rate * root * 0.5, step);
+            continue;
         }
-        moments[1].step(&mut dual.slopes, slopes, rate, step);
-        moments[2].step(&mut dual.normed, normed, rate * weight, step);
-        moments[3].step(&mut dual.raw, raw, rate * weight, step);
-        let length = norm(&dual.point);
-        if length > root {
-            for z in &mut dual.point {
-                *z *= root / length;
+        let gain = at.value - best.value;
+        planes.extend(at.pieces.into_iter().map(Plane::new));
+        if gain > 0.1 * predicted || centre.is_none() {
+            if centre.is_some() && gain > 0.5 * predicted {
+                reach *= 1.5;
+                stiffness = (0.7 * stiffness).max(1.0);
+            }
+            best.value = at.value;
+            best.dual.clone_from(&dual);
+            if at.value > steps.enough {
+                return best;
+            }
+            let f = Functional::at(network, query, &dual.point);
+            let sensitivity =
+                Sensitivity::at(network, &f, &dual.point, &planes[planes.len() - 1].piece.residual);
+            let metric = metric(network, at.scale, &at.weights);
+            let new = Centre { sensitivity, w: f.w, rest: dual.rest(), metric, weights: at.weights, v: at.v };
+            planes.iter_mut().for_each(|p| p.look_from(&new.sensitivity, &new.w, &new.rest, at.value));
+            centre = Some(new);
+        } else if let Some(centre) = &centre {
+            let fresh = planes.len() - 2;
+            for plane in &mut planes[fresh..] {
+                plane.look_from(&centre.sensitivity, &centre.w, &centre.rest, best.value);
+            }
+            // The new planes pass through the true value, unless w(ẑ) curves: then take shorter steps of ẑ.
+            let seen = planes[fresh..].iter().map(|p| p.at(&moves)).fold(f64::INFINITY, f64::min);
+            if seen > gain + 0.5 * (predicted - gain) {
+                stiffness *= 2.0;
             }
         }
+        let Some(centre) = &centre else { break };
+        while planes.len() > BUNDLE {
+            let least =
+                (0..planes.len()).fold(0, |b, i| if planes[i].weight < planes[b].weight { i } else { b });
+            planes.remove(least);
+        }
+        (moves, predicted) = propose(&mut planes, &centre.metric, reach, stiffness);
+        if !(predicted > 1e-12) {
+            break;
+        }
+        let point = best.dual.point.iter().zip(&moves).map(|(z, m)| z + m).collect();
+        let rest: Vec<f64> = centre.rest.iter().zip(&moves[d..]).map(|(x, m)| x + m).collect();
+        dual = Dual::new(point, &rest);
+    }
+    if let Some(centre) = &centre {
+        losses(network, &planes, centre, &mut best);
     }
     best
 }
 
-/// Running averages, so that branching does not follow the last zigzag.
-fn average(best: &mut Ascent, at: &Evaluation) {
-    if best.arguments.is_empty() {
-        best.arguments.clone_from(&at.arguments);
-        best.gaps.clone_from(&at.gaps);
-        best.rho_gap = at.rho_gap;
+/// Squared length scales of `(a, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
+/// zero, in steps short against `w`.
+fn metric(network: &Network, scale: f64, weights: &[f64]) -> Vec<f64> {
+    let d = network.width;
+    let typical = weights.iter().map(|c| c.abs()).sum::<f64>() / network.neurons.max(1) as f64;
+    let mut scales: Vec<f64> = weights.iter().map(|c| 0.5 * (c.abs() + 0.1 * typical)).collect();
+    scales.extend(vec![0.1 * scale / (d as f64).sqrt(); 2 * d]);
+    scales.iter_mut().for_each(|s| *s *= *s);
+    scales
+}
+
+/// Where the relaxation gives way at the model's optimum: `c_k (φ(s̄_k) − mean φ(s_k))` for each neuron, and
+/// `mean (ρ − ρ̄) v·(r − r̄)` for the norm, means taken with the planes' weights.
+fn losses(network: &Network, planes: &[Plane], centre: &Centre, best: &mut Ascent) {
+    let share = |p: &Plane| if p.weight.is_finite() { p.weight } else { 0.0 };
+    let total: f64 = planes.iter().map(share).sum();
+    if !(total > 0.0) {
         return;
     }
-    const SHARE: f64 = 0.1;
-    for (a, b) in best.arguments.iter_mut().zip(&at.arguments) {
-        *a += SHARE * (b - *a);
+    let mean = |f: &dyn Fn(&Plane) -> f64| planes.iter().map(|p| share(p) * f(p)).sum::<f64>() / total;
+    for (k, c) in centre.weights.iter().enumerate() {
+        let argument = mean(&|p| p.piece.arguments[k]);
+        let output = mean(&|p| network.graph.sample(p.piece.arguments[k]));
+        best.arguments[k] = argument;
+        best.gaps[k] = (c * (network.graph.sample(argument) - output)).max(0.0);
     }
-    for (a, b) in best.gaps.iter_mut().zip(&at.gaps) {
-        *a += SHARE * (b - *a);
-    }
-    best.rho_gap += SHARE * (at.rho_gap - best.rho_gap);
+    let rho = mean(&|p| p.piece.rho);
+    let along = mean(&|p| dot(&centre.v, &p.piece.r));
+    best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&centre.v, &p.piece.r) - along)).abs();
 }

@@ -13,7 +13,7 @@
 //! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖`. What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
 //! smaller of the two ends counts, each bounded by the attention oracle. If the sum is positive there is no
 //! counterexample in the node. Maximising over `(λ, m, a, w″, v″)` is a concave problem; at the optimum λ and `m` both come from
-//! one vector ẑ (`λ = softmax` of its logits without `t`, `m = A_λ ẑ/d`), so `(ẑ, a/c, w″, v″)` are the variables.
+//! one vector ẑ (`λ = softmax` of its logits without `t`, `m = A_λ ẑ/d`), so `(ẑ, a, w″, v″)` are the variables.
 
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
@@ -41,7 +41,7 @@ pub struct Region {
 pub struct Dual {
     /// ẑ, in the ball of radius `√d`, `[d]`.
     pub point: Vec<f64>,
-    /// `a_k / c_k`, `[neurons]`.
+    /// `a_k`, `[neurons]`.
     pub slopes: Vec<f64>,
     /// `v″`, `[d]`.
     pub normed: Vec<f64>,
@@ -49,23 +49,61 @@ pub struct Dual {
     pub raw: Vec<f64>,
 }
 
-/// Value and supergradient of the dual function for one last token.
+impl Dual {
+    /// `a`, `v″`, `w″` in one vector.
+    #[must_use]
+    pub fn rest(&self) -> Vec<f64> {
+        [&self.slopes, &self.normed, &self.raw].into_iter().flatten().copied().collect()
+    }
+
+    /// A dual point from ẑ, brought back into its ball, and the rest.
+    #[must_use]
+    pub fn new(mut point: Vec<f64>, rest: &[f64]) -> Dual {
+        let d = point.len();
+        let neurons = rest.len() - 2 * d;
+        let (length, root) = (norm(&point), (d as f64).sqrt());
+        if length > root {
+            point.iter_mut().for_each(|z| *z *= root / length);
+        }
+        let (slopes, balls) = rest.split_at(neurons);
+        Dual { point, slopes: slopes.to_vec(), normed: balls[..d].to_vec(), raw: balls[d..].to_vec() }
+    }
+}
+
+/// Value and supergradients of the dual function for one last token.
 #[derive(Debug, Clone, Default)]
 pub struct Evaluation {
-    /// The lower bound on `w·R`.
+    /// The lower bound on `w·R`: the smaller of the two pieces.
     pub value: f64,
     /// `A_λ`; the value counts only when it is not negative.
     pub excess: f64,
     /// `‖w‖`, the scale of the ball parts.
     pub scale: f64,
-    /// Gradient with respect to each part of [`Dual`].
-    pub gradient: [Vec<f64>; 4],
-    /// Argument of each neuron at the minimising attention output.
+    /// `c_k`, the scale of the slopes.
+    pub weights: Vec<f64>,
+    /// `w`, `[d]`.
+    pub w: Vec<f64>,
+    /// The piece at each end of ρ.
+    pub pieces: [Piece; 2],
+    /// `v = Σ a_k w1_k`, `[d]`.
+    pub v: Vec<f64>,
+}
+
+/// A plane above the dual function, linear in `(w, a, v″, w″)` without a constant: `f <= residual·w + rest·(a, v″, w″)`.
+#[derive(Debug, Clone, Default)]
+pub struct Piece {
+    /// Value where it was made.
+    pub value: f64,
+    /// `R` of the minimising choice: residual, neurons at their own minima, `[d]`.
+    pub residual: Vec<f64>,
+    /// Coefficients of `a`, `v″` and `w″`.
+    pub rest: Vec<f64>,
+    /// Argument at which each neuron was least, `[neurons]`.
     pub arguments: Vec<f64>,
-    /// How much each neuron's line gives away there.
-    pub gaps: Vec<f64>,
-    /// How much the freedom of ρ gives away.
-    pub rho_gap: f64,
+    /// The end of ρ.
+    pub rho: f64,
+    /// `r` itself, `[d]`.
+    pub r: Vec<f64>,
 }
 
 /// Buffers reused between evaluations.
@@ -135,7 +173,7 @@ pub fn evaluate(
     let mut lowest = Vec::with_capacity(neurons);
     for k in 0..neurons {
         let c = dot(&f.w, network.down.row(k));
-        let a = c * dual.slopes[k];
+        let a = dual.slopes[k];
         let low = network.graph.lowest(c, a, region.range[k].0, region.range[k].1);
         add_scaled(&mut v, a, network.up.row(k));
         constant += a * network.up_bias[k].lo() + low.value;
@@ -146,55 +184,98 @@ pub fn evaluate(
     constant -= root * norm(&dual.normed) + radius * norm(&dual.raw);
 
     // Both ends of ρ; the smaller counts.
-    let mut best: Option<(f64, f64, Vec<f64>)> = None;
     let x = network.x.row((hull.length - 1) * network.vocab + token);
+    let mut out = Evaluation { excess: f.excess, scale: norm(&f.w), ..Evaluation::default() };
+    out.weights = lowest.iter().map(|l| l.0).collect();
     for (end, rho) in [region.rho.0, region.rho.1].into_iter().enumerate() {
         let direction: Vec<f64> =
             (0..d).map(|i| f.w[i] - dual.raw[i] + rho * (v[i] - dual.normed[i])).collect();
         space.directions[end].set(network, columns, &direction, hull.length);
         space.mu[end].resize(network.heads, 0.0);
-        let mut output = vec![0.0; d];
-        let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut output));
-        let value = attention + dot(&direction, x);
-        if best.as_ref().is_none_or(|b| value < b.0) {
-            best = Some((value, rho, output));
+        let mut r = x.to_vec();
+        let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
+        let value = attention + dot(&direction, x) + constant;
+        out.pieces[end] = piece(network, dual, &lowest, rho, radius, &r, value);
+    }
+    let end = usize::from(out.pieces[1].value < out.pieces[0].value);
+    out.value = out.pieces[end].value;
+    out.w = f.w;
+    out.v = v;
+    out
+}
+
+/// The plane of the piece at one end of ρ, whose minimising residual is `r`.
+fn piece(
+    network: &Network,
+    dual: &Dual,
+    lowest: &[(f64, f64)],
+    rho: f64,
+    radius: f64,
+    r: &[f64],
+    value: f64,
+) -> Piece {
+    let d = network.width;
+    let root = (d as f64).sqrt();
+    let mut residual = r.to_vec();
+    add_scaled(&mut residual, 1.0, &network.down_bias.mid);
+    let mut rest = Vec::with_capacity(lowest.len() + 2 * d);
+    for (k, &(_, s)) in lowest.iter().enumerate() {
+        add_scaled(&mut residual, network.graph.sample(s), network.down.row(k));
+        rest.push(rho * dot(network.up.row(k), r) + network.up_bias[k].lo() - s);
+    }
+    let (n, m) = (norm(&dual.normed).max(1e-12), norm(&dual.raw).max(1e-12));
+    rest.extend((0..d).map(|i| -rho * r[i] - root * dual.normed[i] / n));
+    rest.extend((0..d).map(|i| -r[i] - radius * dual.raw[i] / m));
+    let arguments = lowest.iter().map(|l| l.1).collect();
+    Piece { value, residual, rest, arguments, rho, r: r.to_vec() }
+}
+
+/// How `w` moves with ẑ: `dw = (Cov_λ(a) (·) − ẑ ẑ'Cov/d + A/d) dẑ`, kept as its transpose applied to vectors.
+pub struct Sensitivity {
+    covariance: Vec<f64>,
+    point: Vec<f64>,
+    lift: f64,
+    /// `‖R‖/√d` of the best piece there.
+    pub kappa: f64,
+}
+
+impl Sensitivity {
+    /// At a point ẑ.
+    #[must_use]
+    pub fn at(network: &Network, f: &Functional, point: &[f64], residual: &[f64]) -> Sensitivity {
+        let d = network.width;
+        let mut covariance = vec![0.0; d * d];
+        let mut centred = vec![0.0; d];
+        for (j, &l) in f.lambda.iter().enumerate().filter(|(_, l)| **l > 1e-6) {
+            for ((c, a), m) in centred.iter_mut().zip(network.logit.row(j)).zip(&f.mean) {
+                *c = a - m;
+            }
+            for i in 0..d {
+                add_scaled(&mut covariance[i * d..(i + 1) * d], l * centred[i], &centred);
+            }
+        }
+        Sensitivity {
+            covariance,
+            point: point.to_vec(),
+            lift: f.excess.max(0.0) / d as f64,
+            kappa: norm(residual) / (d as f64).sqrt(),
         }
     }
-    let (linear, rho, mut r) = best.unwrap_or_default();
-    add_scaled(&mut r, 1.0, x);
 
-    let mut out =
-        Evaluation { value: linear + constant, excess: f.excess, scale: norm(&f.w), ..Evaluation::default() };
-    let mut toward = r.clone();
-    add_scaled(&mut toward, 1.0, &network.down_bias.mid);
-    let mut slope_gradient = vec![0.0; neurons];
-    for (k, &(c, s)) in lowest.iter().enumerate() {
-        let argument = rho * dot(network.up.row(k), &r) + network.up_bias[k].lo();
-        let alpha = dual.slopes[k];
-        add_scaled(&mut toward, network.graph.sample(s) + alpha * (argument - s), network.down.row(k));
-        slope_gradient[k] = c * (argument - s);
-        let steps = f64::from(crate::relax::STEPS_PER_UNIT);
-        let (l, u) = (f64::from(region.range[k].0) / steps, f64::from(region.range[k].1) / steps);
-        let held = argument.clamp(l, u);
-        let line = c * network.graph.sample(s) + c * alpha * (argument - s);
-        out.gaps.push((c * network.graph.sample(held) - line).max(0.0));
-        out.arguments.push(argument);
+    /// `q` without its part along ẑ.
+    #[must_use]
+    pub fn inward(&self, q: &[f64]) -> Vec<f64> {
+        let along = dot(q, &self.point) / q.len() as f64;
+        q.iter().zip(&self.point).map(|(q, z)| q - z * along).collect()
     }
-    out.rho_gap = dot(&v, &r).abs() * (region.rho.1 - region.rho.0);
-    // dw = Cov_λ(a) dẑ + ẑ dA/d + (A/d) dẑ with dA = −ẑ·Cov dẑ.
-    let along = dot(&toward, &dual.point) / d as f64;
-    let inward: Vec<f64> = (0..d).map(|i| toward[i] - dual.point[i] * along).collect();
-    let mut point_gradient: Vec<f64> = toward.iter().map(|t| t * f.excess.max(0.0) / d as f64).collect();
-    let centre = dot(&f.mean, &inward);
-    for (j, &l) in f.lambda.iter().enumerate().filter(|(_, l)| **l > 1e-12) {
-        let a = network.logit.row(j);
-        add_scaled(&mut point_gradient, l * (dot(a, &inward) - centre), a);
+
+    /// Gradient with respect to ẑ of `q·w`.
+    #[must_use]
+    pub fn transposed(&self, q: &[f64]) -> Vec<f64> {
+        let d = q.len();
+        let inward = self.inward(q);
+        (0..d).map(|i| dot(&self.covariance[i * d..(i + 1) * d], &inward) + self.lift * q[i]).collect()
     }
-    let normed =
-        (0..d).map(|i| -rho * r[i] - root * dual.normed[i] / norm(&dual.normed).max(1e-12)).collect();
-    let raw = (0..d).map(|i| -r[i] - radius * dual.raw[i] / norm(&dual.raw).max(1e-12)).collect();
-    out.gradient = [point_gradient, slope_gradient, normed, raw];
-    out
 }
 
 /// `R₁ = sqrt(d (1/ρ₁² − ε))`, the largest `‖r‖` of a node, in floats.

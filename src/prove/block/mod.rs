@@ -6,6 +6,7 @@
 //! [`tree`] branches where one bound does not suffice.
 
 pub mod ascent;
+mod bundle;
 pub mod dual;
 pub mod hull;
 pub mod network;
@@ -91,7 +92,20 @@ impl Block {
         let largest = self.cells.iter().map(square).fold(0.0, f64::max);
         let eps = Interval::point(self.network.eps);
         let lowest = (Interval::point(largest) / Interval::point(d as f64) + eps).sqrt().recip();
-        // A millionth of room for the checker's own roundings.
-        (lowest.lo() * (1.0 - 1e-6), eps.sqrt().recip().hi() * (1.0 + 1e-6))
+        // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−20.
+        (unit_floor(lowest.lo() * (1.0 - 1e-6)), unit_ceil(eps.sqrt().recip().hi() * (1.0 + 1e-6)))
     }
 }
+
+/// Largest multiple of the certificate's unit at or below `x`; exact for the sizes of ρ.
+fn unit_floor(x: f64) -> f64 {
+    (x * UNITS).floor() / UNITS
+}
+
+/// Smallest multiple of the certificate's unit at or above `x`.
+fn unit_ceil(x: f64) -> f64 {
+    (x * UNITS).ceil() / UNITS
+}
+
+/// Units of a certificate's numbers in one.
+const UNITS: f64 = (1u32 << sound::SHIFT) as f64;

@@ -201,7 +201,8 @@ impl TokenTables {
         };
         let (width, dim) = (model.head.width(), attention.head_dim);
         let scale = match attention.scale {
-            Scale::InvSqrt(n) => Interval::point(f64::from(n)).sqrt().recip(),
+            // Head widths are far below 2^53, where the cast is exact.
+            Scale::InvSqrt(n) => Interval::point(n as f64).sqrt().recip(),
             Scale::Inverse(c) => Interval::point(c).recip(),
             Scale::One => Interval::ONE,
         };

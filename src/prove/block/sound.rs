@@ -12,7 +12,8 @@ pub const SHIFT: u32 = 20;
 /// One dual vector in exact numbers: all that a leaf of a proof holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipliers {
-    /// `(token, numerator)` of λ over `2^SHIFT`, increasing tokens, without the target, summing to `2^SHIFT`.
+    /// `(token, numerator)` of λ over `2^SHIFT`, increasing tokens, without the target, summing to `2^SHIFT`; or empty, for
+    /// `w = 0`: the multipliers then show that the node holds no prefix of the pair at all.
     pub lambda: Vec<(usize, u32)>,
     /// `m`, `[d]`.
     pub lift: Vec<i64>,
@@ -53,20 +54,39 @@ impl Multipliers {
         // m = A ẑ/d, a millionth short of the bound and truncated, so that ‖m‖ <= A/√d survives the rounding.
         let share = excess * (1.0 - 1e-6) / network.width as f64;
         let lift: Vec<i64> = dual.point.iter().map(|z| (z * share * unit).trunc() as i64).collect();
-        let mut w = vec![0.0; network.width];
-        for &(j, n) in &lambda {
-            add_scaled(&mut w, f64::from(n) / unit, network.logit.row(j));
-        }
-        add_scaled(&mut w, -1.0, network.logit.row(query.target));
-        for (w, &m) in w.iter_mut().zip(&lift) {
-            *w += real(m);
-        }
-        let slopes = (0..network.neurons)
-            .map(|k| whole(super::dual::dot(&w, network.down.row(k)) * dual.slopes[k]))
-            .collect::<Option<Vec<i64>>>()?;
+        let slopes = dual.slopes.iter().map(|&a| whole(a)).collect::<Option<Vec<i64>>>()?;
         let normed = dual.normed.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
         let raw = dual.raw.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
         Some(Multipliers { lambda, lift, slopes, normed, raw })
+    }
+}
+
+/// Multipliers that may show that a node is too close to the origin for a pair: `r·e > R₁` for the unit vector `e`
+/// towards the point of the hull nearest to the origin (Frank and Wolfe 1956).
+#[must_use]
+pub fn away_from_origin(network: &Network, columns: &Columns, hull: &Hull, token: usize) -> Multipliers {
+    const STEPS: usize = 24;
+    let d = network.width;
+    let x = network.x.row((hull.length - 1) * network.vocab + token);
+    let (mut table, mut mu) = (Direction::default(), vec![0.0; network.heads]);
+    let mut point = x.to_vec();
+    for step in 0..=STEPS {
+        table.set(network, columns, &point, hull.length);
+        let mut vertex = x.to_vec();
+        hull.minimise(network, &table, &mut mu, Some(&mut vertex));
+        let toward: Vec<f64> = vertex.iter().zip(&point).map(|(v, p)| v - p).collect();
+        let full = super::dual::dot(&toward, &toward).max(f64::MIN_POSITIVE);
+        let best = (-super::dual::dot(&point, &toward) / full).clamp(0.0, 1.0);
+        add_scaled(&mut point, if step == 0 { 1.0 } else { best }, &toward);
+    }
+    let unit = f64::from(1u32 << SHIFT);
+    let scale = unit / norm(&point).max(f64::MIN_POSITIVE);
+    Multipliers {
+        lambda: Vec::new(),
+        lift: vec![0; d],
+        slopes: vec![0; network.neurons],
+        normed: vec![0; d],
+        raw: point.iter().map(|p| -(p * scale).round() as i64).collect(),
     }
 }
 
@@ -131,15 +151,20 @@ impl Shared {
         let d = network.width;
         let total = f64::from(1u32 << SHIFT);
         let lift = reals(&multipliers.lift);
-        let room = excess(network, query, &multipliers.lambda);
+        let void = multipliers.lambda.is_empty();
+        let room = if void { Interval::ZERO } else { excess(network, query, &multipliers.lambda) };
         let needed = length(&lift) * root_width(network);
-        if !(needed.hi() <= room.lo()) {
+        let within = if void { multipliers.lift.iter().all(|&m| m == 0) } else { needed.hi() <= room.lo() };
+        if !within {
             return None;
         }
         let weights: Vec<f64> = multipliers.lambda.iter().map(|&(_, n)| f64::from(n) / total).collect();
         let rows = multipliers.lambda.iter().map(|&(j, _)| network.logit.row(j));
         let mean = BallVec::combine(&weights, rows, network.logit.rad, d);
-        let w = mean.plus_scaled(-1.0, &network.logit.ball(query.target)).plus_scaled(1.0, &lift);
+        let w = match void {
+            true => mean,
+            false => mean.plus_scaled(-1.0, &network.logit.ball(query.target)).plus_scaled(1.0, &lift),
+        };
 
         let slopes: Vec<f64> = multipliers.slopes.iter().map(|&a| real(a)).collect();
         let v = BallVec::combine(&slopes, network.up.iter(), network.up.rad, d);
@@ -229,10 +254,8 @@ pub fn along(direction: &BallVec, x: &BallVec) -> Ball {
 pub fn start(network: &Network, query: Query) -> Dual {
     let row = network.logit.row(query.target);
     let scale = (network.width as f64).sqrt() / norm(row).max(f64::MIN_POSITIVE);
-    Dual {
-        point: row.iter().map(|a| a * scale).collect(),
-        slopes: vec![0.5; network.neurons],
-        normed: vec![0.0; network.width],
-        raw: vec![0.0; network.width],
-    }
+    let point: Vec<f64> = row.iter().map(|a| a * scale).collect();
+    let w = Functional::at(network, query, &point).w;
+    let slopes = network.down.iter().map(|down| 0.5 * super::dual::dot(&w, down)).collect();
+    Dual { point, slopes, normed: vec![0.0; network.width], raw: vec![0.0; network.width] }
 }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::ascent::{Ascent, Steps, ascend};
 use super::dual::{Dual, Query, Region};
 use super::hull::Hull;
-use super::sound::{Multipliers, Shared, along, attention_range, start};
+use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
 use super::{Block, Scope};
 use crate::limits::Limits;
 use crate::num::{BallVec, Interval};
@@ -84,11 +84,15 @@ struct Step {
     duals: Vec<Multipliers>,
     split: Option<(Branch, Node, Node)>,
     evaluations: usize,
+    measured: Vec<(usize, usize)>,
 }
+
+/// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
+const WIDE: f64 = 2.5;
 
 /// A float gain that a pair must show before the sound evaluation is worth its time, and the margin that proofs keep so that
 /// the checker's own roundings cannot undo them.
-const MARGIN: f64 = 1e-7;
+const MARGIN: f64 = 1e-6;
 
 /// Searches for a proof of the query over the scope.
 pub fn prove(
@@ -156,7 +160,8 @@ fn root(block: &Block, query: Query, scope: &Scope) -> Node {
 }
 
 fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
-    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
+    let mut step =
+        Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0, measured: Vec::new() };
     step.regroup = regroup(block, &mut node);
     tighten(block, &mut node);
     // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
@@ -167,21 +172,21 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
         }
         let (length, token) = worst.unwrap_or_else(|| (node.cells[0].hull.length, node.cells[0].open[0]));
         let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the worst pair is open");
-        let ascent = ascend(
-            &block.network,
-            &block.columns,
-            query,
-            &node.region,
-            &cell.hull,
-            token,
-            &node.dual,
-            Steps { enough: 4.0 * MARGIN, ..steps },
-        );
+        let ascent =
+            ascend(&block.network, &block.columns, query, &node.region, &cell.hull, token, &node.dual, steps);
         step.evaluations += ascent.evaluations;
         node.dual = ascent.dual.clone();
         worst = discharge(block, query, &mut node, &mut step.duals);
-        let open = node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
-        if open {
+        let open =
+            |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
+        if open(&node) && !step.measured.contains(&(length, token)) {
+            // Before branching: perhaps no prefix of this pair has a residual as short as the node wants.
+            step.measured.push((length, token));
+            let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the pair is open");
+            let away = away_from_origin(&block.network, &block.columns, &cell.hull, token);
+            worst = apply(block, query, &mut node, away, &mut step.duals);
+        }
+        if open(&node) {
             break (ascent, token);
         }
     };
@@ -240,8 +245,19 @@ fn discharge(
     node: &mut Node,
     duals: &mut Vec<Multipliers>,
 ) -> Option<(usize, usize)> {
-    let longest = node.cells.iter().map(|c| c.hull.length).max()?;
     let multipliers = Multipliers::quantise(&block.network, query, &node.dual)?;
+    apply(block, query, node, multipliers, duals)
+}
+
+/// Removes every pair that the multipliers prove, soundly; returns the worst pair left.
+fn apply(
+    block: &Block,
+    query: Query,
+    node: &mut Node,
+    multipliers: Multipliers,
+    duals: &mut Vec<Multipliers>,
+) -> Option<(usize, usize)> {
+    let longest = node.cells.iter().map(|c| c.hull.length).max()?;
     let shared = Shared::new(&block.network, &block.columns, query, &node.region, &multipliers, longest)?;
     let mut worst: Option<(f64, usize, usize)> = None;
     let mut used = false;
@@ -270,6 +286,12 @@ fn branch(block: &Block, node: Node, ascent: &Ascent, token: usize) -> (Branch, 
     let (mut first, mut second) = (node.clone(), node.clone());
     first.dual = ascent.dual.clone();
     second.dual = ascent.dual.clone();
+    let (low, high) = node.region.rho;
+    if high / low > WIDE {
+        let cut = super::unit_floor((low * high).sqrt());
+        (first.region.rho.1, second.region.rho.0) = (cut, cut);
+        return (Branch::Rho(cut), first, second);
+    }
     if node.cells.iter().any(|c| c.open.iter().any(|&u| u != token)) {
         for cell in &mut first.cells {
             cell.open.retain(|&u| u == token);
@@ -286,11 +308,9 @@ fn branch(block: &Block, node: Node, ascent: &Ascent, token: usize) -> (Branch, 
     let neuron = (0..block.network.neurons)
         .filter(splittable)
         .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
-    let (low, high) = node.region.rho;
-    let rho_gap = 0.25 * ascent.rho_gap;
-    let by_rho = neuron.is_none_or(|k| rho_gap > ascent.gaps[k] && high / low > 1.02) || high / low > 2.0;
+    let by_rho = neuron.is_none_or(|k| ascent.rho_gap > ascent.gaps[k] && high / low > 1.02);
     if by_rho {
-        let cut = (low * high).sqrt();
+        let cut = super::unit_floor((low * high).sqrt());
         (first.region.rho.1, second.region.rho.0) = (cut, cut);
         return (Branch::Rho(cut), first, second);
     }
