@@ -7,7 +7,6 @@
 mod activation;
 mod ball;
 pub mod decimal;
-pub mod decimal;
 mod dot;
 mod elementary;
 mod fixed;

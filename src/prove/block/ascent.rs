@@ -7,8 +7,7 @@
 //! found is a hint; nothing here has to be right for a proof to be.
 
 use super::bundle::{Plane, propose};
-use super::dual::{Dual, Functional, Query, Region, Sensitivity, Workspace, dot, evaluate};
-use super::hull::{Columns, Hull};
+use super::dual::{Dual, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
 
 /// Planes kept; those of least weight in the last model go first.
@@ -52,21 +51,9 @@ struct Centre {
     v: Vec<f64>,
 }
 
-/// Ascends from `start` for the pair (hull, last token).
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the node, the pair and the start; none of them has another home"
-)]
-pub fn ascend(
-    network: &Network,
-    columns: &Columns,
-    query: Query,
-    region: &Region,
-    hull: &Hull,
-    token: usize,
-    start: &Dual,
-    steps: Steps,
-) -> Ascent {
+/// Ascends from `start`.
+pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
+    let (network, query) = (problem.network, problem.query);
     let d = network.width;
     let mut dual = start.clone();
     let mut best = Ascent {
@@ -83,7 +70,7 @@ pub fn ascend(
     let (mut reach, mut stiffness): (f64, f64) = (1.0, 1.0);
     let (mut moves, mut predicted): (Vec<f64>, f64) = (Vec::new(), 0.0);
     for step in 1..=steps.most {
-        let at = evaluate(network, columns, query, region, hull, token, &dual, &mut space);
+        let at = evaluate(problem, &dual, &mut space);
         best.evaluations = step;
         if !at.value.is_finite() {
             break;

@@ -155,17 +155,26 @@ impl Functional {
     }
 }
 
-/// Evaluates the dual function for the pair (hull, last token).
-pub fn evaluate(
-    network: &Network,
-    columns: &Columns,
-    query: Query,
-    region: &Region,
-    hull: &Hull,
-    token: usize,
-    dual: &Dual,
-    space: &mut Workspace,
-) -> Evaluation {
+/// One pair in one node: whose dual function it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// The folded model.
+    pub network: &'a Network,
+    /// Its value tables, transposed.
+    pub columns: &'a Columns,
+    /// What is asked.
+    pub query: Query,
+    /// The node's box.
+    pub region: &'a Region,
+    /// The prefixes spoken of.
+    pub hull: &'a Hull,
+    /// The last token, one of the hull's.
+    pub token: usize,
+}
+
+/// Evaluates the dual function of a pair.
+pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Evaluation {
+    let Problem { network, columns, query, region, hull, token } = *problem;
     let (d, neurons) = (network.width, network.neurons);
     let f = Functional::at(network, query, &dual.point);
     let mut v = vec![0.0; d];

@@ -34,7 +34,7 @@ fn reals(xs: &[i64]) -> BallVec {
     BallVec::exact(xs.iter().map(|&x| real(x)).collect())
 }
 
-/// `d`-th root-free helper: an upper bound on `√d`.
+/// `√d`, enclosed.
 fn root_width(network: &Network) -> Interval {
     Interval::point(network.width as f64).sqrt()
 }

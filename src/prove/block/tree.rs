@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::ascent::{Ascent, Steps, ascend};
-use super::dual::{Dual, Query, Region};
+use super::dual::{Dual, Problem, Query, Region};
 use super::hull::Hull;
 use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
 use super::{Block, Scope};
@@ -84,7 +84,6 @@ struct Step {
     duals: Vec<Multipliers>,
     split: Option<(Branch, Node, Node)>,
     evaluations: usize,
-    measured: Vec<(usize, usize)>,
 }
 
 /// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
@@ -160,8 +159,7 @@ fn root(block: &Block, query: Query, scope: &Scope) -> Node {
 }
 
 fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
-    let mut step =
-        Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0, measured: Vec::new() };
+    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
     step.regroup = regroup(block, &mut node);
     tighten(block, &mut node);
     // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
@@ -172,16 +170,22 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
         }
         let (length, token) = worst.unwrap_or_else(|| (node.cells[0].hull.length, node.cells[0].open[0]));
         let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the worst pair is open");
-        let ascent =
-            ascend(&block.network, &block.columns, query, &node.region, &cell.hull, token, &node.dual, steps);
+        let problem = Problem {
+            network: &block.network,
+            columns: &block.columns,
+            query,
+            region: &node.region,
+            hull: &cell.hull,
+            token,
+        };
+        let ascent = ascend(&problem, &node.dual, steps);
         step.evaluations += ascent.evaluations;
         node.dual = ascent.dual.clone();
         worst = discharge(block, query, &mut node, &mut step.duals);
         let open =
             |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
-        if open(&node) && !step.measured.contains(&(length, token)) {
+        if open(&node) {
             // Before branching: perhaps no prefix of this pair has a residual as short as the node wants.
-            step.measured.push((length, token));
             let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the pair is open");
             let away = away_from_origin(&block.network, &block.columns, &cell.hull, token);
             worst = apply(block, query, &mut node, away, &mut step.duals);

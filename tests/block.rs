@@ -1,0 +1,143 @@
+//! The block prover against enumeration, and against witnesses it must not overrule.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+
+use llmprove::limits::Limits;
+use llmprove::model::{Model, ModelFolder, rigorous};
+use llmprove::num::{BallVec, Interval};
+use llmprove::prove::block::ascent::Steps;
+use llmprove::prove::block::dual::Query;
+use llmprove::prove::block::hull::{Columns, Direction, Hull};
+use llmprove::prove::block::{Block, Scope, sound, tree};
+use proptest::prelude::*;
+
+fn shipped() -> &'static (Model, Block) {
+    static MODEL: std::sync::OnceLock<(Model, Block)> = std::sync::OnceLock::new();
+    MODEL.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");
+        let model = ModelFolder::open(&folder).unwrap().load().unwrap();
+        let block = Block::new(&model).unwrap();
+        (model, block)
+    })
+}
+
+/// `τ(p)`, a hair high: asks for a little more than the statement.
+fn query(target: usize, p: f64) -> Query {
+    Query { target, tau: (1.0 / p - 1.0).ln() + 1e-12 }
+}
+
+fn proves(target: usize, p: f64, longest: usize, nodes: usize) -> bool {
+    let scope = Scope { shortest: 1, longest };
+    let steps = Steps { most: 60, enough: 2e-4 };
+    tree::prove(&shipped().1, query(target, p), &scope, steps, &Limits::default(), nodes).proof.is_some()
+}
+
+/// Largest rigorous lower end of `P(target)` over all prefixes of one and two tokens.
+fn best_short(target: u32) -> f64 {
+    let (model, _) = shipped();
+    let vocab = model.head.vocab_size() as u32;
+    let at = |prefix: &[u32]| rigorous::token_probability(model, prefix, target, Interval::ONE).unwrap().lo();
+    let ones = (0..vocab).map(|a| at(&[a]));
+    let twos = (0..vocab).flat_map(|a| (0..vocab).step_by(9).map(move |b| [a, b])).map(|p| at(&p));
+    ones.chain(twos).fold(0.0, f64::max)
+}
+
+#[test]
+fn never_closes_below_a_known_witness() {
+    for target in [3, 17, 30, 45, 60, 75] {
+        let witness = best_short(target);
+        assert!(!proves(target as usize, witness * (1.0 - 1e-6), 2, 40), "token {target} at {witness}");
+    }
+}
+
+#[test]
+fn proofs_agree_with_enumeration_on_short_prefixes() {
+    // With a little room above the maximum the proof closes; every sampled prefix stays below what was proved.
+    for target in [5u32, 20, 50] {
+        let (model, _) = shipped();
+        let vocab = model.head.vocab_size() as u32;
+        let p = 1.5 * best_short(target) + 0.02;
+        if !proves(target as usize, p, 2, 4000) {
+            continue;
+        }
+        for a in 0..vocab {
+            for b in (0..vocab).step_by(11) {
+                let x = rigorous::token_probability(model, &[a, b], target, Interval::ONE).unwrap();
+                assert!(x.lo() <= p, "token {target}: {a} {b} gives {x}, proved {p}");
+            }
+        }
+    }
+}
+
+/// Attention output of head 0 of a concrete prefix, in floats.
+fn output(block: &Block, prefix: &[usize]) -> Vec<f64> {
+    let network = &block.network;
+    let n = prefix.len();
+    let mut out = vec![0.0; network.width];
+    for h in 0..network.heads {
+        let q = network.query[h].row((n - 1) * network.vocab + prefix[n - 1]);
+        let row = |j: usize| j * network.vocab + prefix[j];
+        let scores: Vec<f64> =
+            (0..n).map(|j| q.iter().zip(network.key[h].row(row(j))).map(|(a, b)| a * b).sum()).collect();
+        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for (j, w) in weights.iter().enumerate() {
+            for (o, v) in out.iter_mut().zip(network.value[h].row(row(j))) {
+                *o += w / total * v;
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn the_oracle_bounds_every_prefix(
+        direction in prop::collection::vec(-2.0f64..2.0, 16),
+        last in prop::collection::vec(0usize..81, 1..4),
+        prefixes in prop::collection::vec(prop::collection::vec(0usize..81, 16), 50),
+        length in 1usize..17,
+    ) {
+        let (_, block) = shipped();
+        let mut tokens = last.clone();
+        tokens.sort_unstable();
+        tokens.dedup();
+        let hull = Hull::new(&block.network, length, &tokens);
+        let columns = Columns::new(&block.network);
+        let (lo, hi) = sound::attention_range(&block.network, &columns, &hull, &BallVec::exact(direction.clone()));
+        for (i, prefix) in prefixes.iter().enumerate() {
+            let mut prefix = prefix[..length].to_vec();
+            prefix[length - 1] = tokens[i % tokens.len()];
+            let value: f64 = output(block, &prefix).iter().zip(&direction).map(|(a, b)| a * b).sum();
+            prop_assert!(lo <= value + 1e-9 && value - 1e-9 <= hi, "{lo} {value} {hi}");
+        }
+    }
+}
+
+#[test]
+fn the_oracle_is_exact_for_one_last_token() {
+    let (_, block) = shipped();
+    let columns = Columns::new(&block.network);
+    let direction: Vec<f64> = (0..block.network.width).map(|i| ((i * 7 % 5) as f64) - 2.0).collect();
+    let hull = Hull::new(&block.network, 3, &[11]);
+    let mut least = f64::INFINITY;
+    for a in 0..block.network.vocab {
+        for b in 0..block.network.vocab {
+            let value: f64 = output(block, &[a, b, 11]).iter().zip(&direction).map(|(x, y)| x * y).sum();
+            least = least.min(value);
+        }
+    }
+    let mut table = Direction::default();
+    table.set(&block.network, &columns, &direction, 3);
+    let mut mu = vec![0.0; block.network.heads];
+    let found = hull.minimise(&block.network, &table, &mut mu, None);
+    if block.network.heads == 1 {
+        assert!((found - least).abs() <= 1e-9 * (1.0 + least.abs()), "{found} {least}");
+    } else {
+        assert!(found <= least + 1e-9);
+    }
+}
