@@ -2,7 +2,7 @@
 //!
 //! A counterexample (a prefix with `p_t > p`) makes `g_λ·R + A_λ κ < 0` for every λ in the simplex over the other tokens,
 //! where `g_λ = Σ λ_j (a_j − a_t)`, `A_λ = H(λ) + Σ λ_j (c_j − c_t) − τ(p)`, `κ = sqrt(‖R‖²/d + ε') >= m'·R/√d` for every unit
-//! vector. So with `A_λ >= 0`, `‖m‖ <= A_λ/√d` and `w = g_λ + m`, it makes `w·R < 0`. Now
+//! vector. So with `‖m‖ <= A_λ/√d` and `w = g_λ + m`, it makes `w·R + (A_λ − √d‖m‖) κ < 0`, where `κ >= √ε'`. Now
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k φ(s_k) + w·b2          c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
@@ -11,8 +11,8 @@
 //!
 //! for any slopes `a`. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead: `w″·r >= −‖w″‖ R₁` with
 //! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖`. What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
-//! smaller of the two ends counts, each bounded by the attention oracle. If the sum is positive there is no
-//! counterexample in the node. Maximising over `(λ, m, a, w″, v″)` is a concave problem; at the optimum λ and `m` both come from
+//! smaller of the two ends counts, each bounded by the attention oracle. If the sum, with
+//! `(A_λ − √d‖m‖) √ε'` added, is positive there is no counterexample in the node. Maximising over `(λ, m, a, w″, v″)` is a concave problem; at the optimum λ and `m` both come from
 //! one vector ẑ (`λ = softmax` of its logits without `t`, `m = A_λ ẑ/d`), so `(ẑ, a, w″, v″)` are the variables.
 
 use super::hull::{Columns, Direction, Hull};
@@ -26,6 +26,11 @@ pub struct Query {
     /// τ(p) rounded up: a lower threshold asks for more.
     pub tau: f64,
 }
+
+/// Part of the threshold, in nats, that the search leaves unused, so that bounds a hair below zero still prove: the
+/// sound evaluation adds `(A_λ − √d‖m‖) √ε'` (see the head of this file). Where the relaxed set of `R` holds the origin no
+/// bound can exceed zero, so without a reserve such nodes would never close.
+pub const RESERVE: f64 = 0.05;
 
 /// Part of the search space in continuous terms.
 #[derive(Debug, Clone)]
@@ -140,7 +145,7 @@ impl Functional {
             *l = (*l - top).exp();
             sum += *l;
         }
-        let (mut mean, mut excess) = (vec![0.0; d], -query.tau - bias(t));
+        let (mut mean, mut excess) = (vec![0.0; d], -query.tau - RESERVE - bias(t));
         for (j, l) in lambda.iter_mut().enumerate() {
             *l /= sum;
             if *l > 0.0 {

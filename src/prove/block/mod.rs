@@ -92,7 +92,7 @@ impl Block {
         let largest = self.cells.iter().map(square).fold(0.0, f64::max);
         let eps = Interval::point(self.network.eps);
         let lowest = (Interval::point(largest) / Interval::point(d as f64) + eps).sqrt().recip();
-        // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−20.
+        // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−24.
         (unit_floor(lowest.lo() * (1.0 - 1e-6)), unit_ceil(eps.sqrt().recip().hi() * (1.0 + 1e-6)))
     }
 }

@@ -90,6 +90,8 @@ pub struct Network {
     pub logit_bias: Vec<Interval>,
     /// ε of the norm before the MLP.
     pub eps: f64,
+    /// ε' of the norm before the head.
+    pub last_eps: f64,
     /// Table of the activation, wide enough for every `s_k` of the unit-norm ball.
     pub graph: Graph,
     /// Grid range of each neuron's argument: `|s_k − b_k| <= √d ‖w1_k‖` always.
@@ -137,11 +139,11 @@ impl Network {
         };
         let (logit, logit_bias) = fold_head(model, last, centred);
         let (range, graph) = tabulate(mlp, &up, &up_bias)?;
-        let eps = match before_mlp {
+        let [eps, last_eps] = [before_mlp, last].map(|norm| match norm {
             Norm::Layer { eps, .. } | Norm::Rms { eps, .. } => *eps,
-        };
-        if !(eps > 0.0) {
-            return Err(refuse("the norm before the MLP has no positive epsilon"));
+        });
+        if !(eps > 0.0 && last_eps > 0.0) {
+            return Err(refuse("a norm has no positive epsilon"));
         }
         let network = Network {
             width,
@@ -161,6 +163,7 @@ impl Network {
             logit: Rows::new(&logit, width),
             logit_bias,
             eps,
+            last_eps,
             graph,
             range,
         };

@@ -1,13 +1,13 @@
-//! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−20, so the checker reads
+//! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−24, so the checker reads
 //! the very same numbers; every operation here carries its error (see [`crate::num`]).
 
-use super::dual::{Dual, Functional, Query, Region, add_scaled, norm};
+use super::dual::{Dual, Functional, Query, RESERVE, Region, add_scaled, norm};
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
 use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
 
 /// Multipliers are integers divided by `2^SHIFT`.
-pub const SHIFT: u32 = 20;
+pub const SHIFT: u32 = 24;
 
 /// One dual vector in exact numbers: all that a leaf of a proof holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +45,14 @@ impl Multipliers {
     pub fn quantise(network: &Network, query: Query, dual: &Dual) -> Option<Multipliers> {
         let f = Functional::at(network, query, &dual.point);
         let lambda = quantise_simplex(&f.lambda)?;
-        let excess = excess(network, query, &lambda).lo();
+        let excess = excess(network, query, &lambda).lo() - RESERVE;
         if !(excess >= 0.0) {
             return None;
         }
         let unit = f64::from(1u32 << SHIFT);
         let whole = |x: f64| (x.abs() < 1e9).then(|| (x * unit).round() as i64);
-        // m = A ẑ/d, a millionth short of the bound and truncated, so that ‖m‖ <= A/√d survives the rounding.
-        let share = excess * (1.0 - 1e-6) / network.width as f64;
+        // m = A ẑ/d for what the reserve leaves of A, so that ‖m‖ <= A/√d survives the rounding.
+        let share = excess / network.width as f64;
         let lift: Vec<i64> = dual.point.iter().map(|z| (z * share * unit).trunc() as i64).collect();
         let slopes = dual.slopes.iter().map(|&a| whole(a)).collect::<Option<Vec<i64>>>()?;
         let normed = dual.normed.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
@@ -179,6 +179,9 @@ impl Shared {
         let rho = Interval::point(region.rho.0);
         let radius =
             (Interval::point(d as f64) * (rho.square().recip() - Interval::point(network.eps))).sqrt();
+        // What A_λ leaves over counts times κ >= √ε'.
+        let unused = Interval::point((room - needed).lo().max(0.0));
+        constant = constant + unused * Interval::point(network.last_eps).sqrt();
         constant = constant - length(&normed) * root_width(network) - length(&raw) * radius;
 
         let first = w.plus_scaled(-1.0, &raw);
