@@ -48,13 +48,15 @@ pub enum Prover {
     None,
     /// The head theorem: final norm and head only, every prefix of every length.
     Head,
+    /// The block prover: every prefix of a one-block model up to the longest length spoken of.
+    Block,
     /// A concrete prefix, evaluated rigorously.
     Search,
 }
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 2] = [Prover::Head, Prover::Search];
+    pub const WORKERS: [Prover; 3] = [Prover::Head, Prover::Block, Prover::Search];
 
     /// The name that reports print.
     #[must_use]
@@ -62,6 +64,7 @@ impl Prover {
         match self {
             Prover::None => "none",
             Prover::Head => "head",
+            Prover::Block => "block",
             Prover::Search => "search",
         }
     }

@@ -3,6 +3,7 @@
 //! The provers know nothing of files, and this room knows nothing of proofs but their shape. Formats and digests come from
 //! `llmprove-proofs`, the crate of the independent checker.
 
+mod block;
 mod recorder;
 
 pub use recorder::{CertifyError, Files, Recorder};

@@ -100,6 +100,7 @@ fn proof(argument: Argument<'_>) -> format::Proof {
         Argument::Head { denominator, lambda } => {
             format::Proof::Head { denominator, lambda: lambda.to_vec() }
         }
+        Argument::Block(block) => super::block::proof(block),
     }
 }
 

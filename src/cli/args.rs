@@ -178,7 +178,7 @@ pub struct RunArgs {
 /// Who may work.
 #[derive(Debug, Args)]
 pub struct ProverArgs {
-    /// Who may work: head, search
-    #[arg(long = "provers", value_name = "NAME[,NAME...]", default_value = "head,search")]
+    /// Who may work: head, block, search
+    #[arg(long = "provers", value_name = "NAME[,NAME...]", default_value = "head,block,search")]
     pub names: String,
 }

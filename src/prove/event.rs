@@ -3,6 +3,8 @@
 use crate::model::TokenId;
 use crate::verdict::Witness;
 
+use super::block::BlockProof;
+
 /// Something that happened during a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
@@ -36,6 +38,8 @@ pub enum Argument<'a> {
         /// λ as token and numerator, tokens strictly increasing, numerators at least 1, the target absent.
         lambda: &'a [(TokenId, u64)],
     },
+    /// The tree of the block prover.
+    Block(&'a BlockProof),
 }
 
 /// A watcher; called from several threads.

@@ -1,8 +1,8 @@
 //! The order in which provers and searchers are let loose on questions about tokens.
 //!
 //! Cheap and strong first: the head theorem needs milliseconds per token and settles many for good; the search for witnesses
-//! gets what is left, all tokens together, because one run of the network speaks of all of them. What was proved stays proved
-//! whatever happens later.
+//! gets what is left, all tokens together, because one run of the network speaks of all of them; then the block prover, where
+//! the model has one block, works on what is still open. What was proved stays proved whatever happens later.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ use crate::num::Interval;
 use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
 use crate::verdict::{Bounds, Prover, Witness};
 
+use super::block::{Block, next_attempt, prove_at};
 use super::head::{self, HeadError, HeadProof, HeadProver};
 use super::{Argument, Event, Observer};
 
@@ -81,14 +82,70 @@ impl<'a> Portfolio<'a> {
                 .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
                 .collect();
             if targets.iter().any(|target| target.wanted(aim).is_some()) {
-                let stopped = self.hunt(targets, aim, limits, observer)?;
+                let stopped = self.hunt(targets, aim, &self.search_limits(limits), observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
                     bounds.stopped = stopped;
                 }
             }
         }
+        if self.members.contains(&Prover::Block) {
+            self.block_bounds(tokens, &mut all, aim, limits, observer)?;
+        }
         Ok(all)
+    }
+
+    /// Half of the time, if the block prover may want the other half.
+    fn search_limits(&self, limits: &Limits) -> Limits {
+        match limits.remaining() {
+            Some(left) if self.members.contains(&Prover::Block) => limits.within(left / 2),
+            Some(_) | None => limits.clone(),
+        }
+    }
+
+    /// The block prover on every token whose bounds are still too far apart, with equal shares of the time left.
+    fn block_bounds(
+        &self,
+        tokens: &[TokenId],
+        all: &mut [Bounds],
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<(), PortfolioError> {
+        let mut open: Vec<usize> =
+            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0).is_some()).collect();
+        if open.is_empty() || limits.expired() {
+            return Ok(());
+        }
+        // Narrow gaps first: they take the least and leave more time to the others.
+        open.sort_by(|&a, &b| (all[a].upper - all[a].lower()).total_cmp(&(all[b].upper - all[b].lower())));
+        let model = self.folder.load()?;
+        let Ok(block) = Block::new(&model) else {
+            // Another architecture: nothing to add, and nothing wrong.
+            return Ok(());
+        };
+        observer(Event::Stage("block prover"));
+        let longest = limits.longest_prefix(model.context);
+        for (done, &i) in open.iter().enumerate() {
+            let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
+            let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
+            let (token, mut failed) = (tokens[i], 0.0);
+            while let Some(attempt) = next_attempt(&all[i], aim, failed) {
+                match prove_at(&block, token, attempt, longest, &own) {
+                    Some(proof) => {
+                        let argument = Argument::Block(&proof);
+                        observer(Event::Upper { token, upper: attempt.probability, argument });
+                        all[i].tighten(attempt.probability, Prover::Block);
+                    }
+                    None => failed = attempt.probability,
+                }
+                if own.expired() {
+                    break;
+                }
+            }
+            all[i].stopped = limits.reason().or(all[i].stopped);
+        }
+        Ok(())
     }
 
     /// The head theorem: upper bounds for `tokens`, 1 where the model has no final norm.

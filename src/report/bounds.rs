@@ -115,6 +115,7 @@ fn meaning_of(prover: Prover) -> &'static str {
     match prover {
         Prover::None => "none: no upper bound below 1 was proved",
         Prover::Head => "head theorem: whatever the layers below do, for every prefix of every length",
+        Prover::Block => "block prover: every prefix up to the model's context, all positions free",
         Prover::Search => "rigorous evaluation of the prefix",
     }
 }

@@ -10,6 +10,7 @@ mod bundle;
 pub mod dual;
 pub mod hull;
 pub mod network;
+mod refine;
 pub mod sound;
 pub mod tree;
 
@@ -20,7 +21,19 @@ use rayon::prelude::*;
 use crate::model::Model;
 use crate::num::{BallVec, Interval};
 use hull::{Columns, Hull};
-use network::{Network, NotApplicable};
+use network::Network;
+
+pub use network::NotApplicable;
+pub use refine::{Attempt, next_attempt, prove_at};
+
+/// A finished proof: the tree and the interval of ρ at its root.
+#[derive(Debug, Clone)]
+pub struct BlockProof {
+    /// Range of ρ over every prefix.
+    pub rho: (f64, f64),
+    /// The closed tree.
+    pub root: tree::Proof,
+}
 
 /// Lengths of prefixes that a statement speaks of, both at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +105,7 @@ impl Block {
         let largest = self.cells.iter().map(square).fold(0.0, f64::max);
         let eps = Interval::point(self.network.eps);
         let lowest = (Interval::point(largest) / Interval::point(d as f64) + eps).sqrt().recip();
-        // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−24.
+        // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−20.
         (unit_floor(lowest.lo() * (1.0 - 1e-6)), unit_ceil(eps.sqrt().recip().hi() * (1.0 + 1e-6)))
     }
 }

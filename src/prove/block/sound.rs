@@ -1,4 +1,4 @@
-//! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−24, so the checker reads
+//! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−20, so the checker reads
 //! the very same numbers; every operation here carries its error (see [`crate::num`]).
 
 use super::dual::{Dual, Functional, Query, RESERVE, Region, add_scaled, norm};
@@ -6,8 +6,8 @@ use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
 use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
 
-/// Multipliers are integers divided by `2^SHIFT`.
-pub const SHIFT: u32 = 24;
+/// Multipliers are integers divided by `2^SHIFT`, the unit of the certificate's format.
+pub const SHIFT: u32 = llmprove_proofs::BLOCK_BITS;
 
 /// One dual vector in exact numbers: all that a leaf of a proof holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

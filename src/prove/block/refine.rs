@@ -1,0 +1,67 @@
+//! Which thresholds to try on a token, and one attempt at one of them.
+
+use super::ascent::Steps;
+use super::dual::Query;
+use super::tree::prove;
+use super::{Block, BlockProof, Scope};
+use crate::limits::Limits;
+use crate::model::TokenId;
+use crate::num::{Interval, ln};
+use crate::search::Aim;
+use crate::verdict::{Answer, Bounds};
+
+/// A probability to prove as an upper bound, strictly between 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attempt {
+    /// The bound.
+    pub probability: f64,
+}
+
+/// Nodes after which an attempt gives up when no time limit does.
+const MOST_NODES: usize = 50_000;
+
+/// Evaluations of the dual function per ascent.
+const MOST_STEPS: usize = 100;
+
+/// What to try next, given that `failed` (zero at first) was out of reach: for thresholds the largest undecided one, for a gap the
+/// middle between the upper bound and what is known to be out of reach. `None` when nothing is worth a try.
+#[must_use]
+pub fn next_attempt(bounds: &Bounds, aim: Aim<'_>, failed: f64) -> Option<Attempt> {
+    let lower = bounds.lower().max(failed);
+    let probability = match aim {
+        Aim::Exceed(thresholds) => thresholds
+            .iter()
+            .filter(|p| bounds.answer(p) == Answer::Unknown)
+            .map(|p| p.floor())
+            .reduce(f64::max)
+            .filter(|p| *p > failed)?,
+        Aim::Narrow { gap } => {
+            // Bisection ends at a tenth of the present gap: closer to the witness proofs get long.
+            let room = bounds.upper - lower;
+            let total = bounds.upper - bounds.lower();
+            (total > gap && room > 0.1 * total && room > 1e-3).then_some(lower + 0.5 * room)?
+        }
+    };
+    (probability > 0.0 && probability < 1.0).then_some(Attempt { probability })
+}
+
+/// Tries to prove that no prefix of at most `longest` tokens drives the token above the attempt's probability.
+#[must_use]
+pub fn prove_at(
+    block: &Block,
+    token: TokenId,
+    attempt: Attempt,
+    longest: usize,
+    limits: &Limits,
+) -> Option<BlockProof> {
+    let odds = Interval::ONE / Interval::point(attempt.probability) - Interval::ONE;
+    let query = Query { target: token as usize, tau: ln(odds).hi() };
+    if !query.tau.is_finite() {
+        return None;
+    }
+    // The reserve of the threshold lets a bound a hair below zero prove (see `dual`).
+    let steps = Steps { most: MOST_STEPS, enough: -5e-5 };
+    let scope = Scope { shortest: 1, longest };
+    let outcome = prove(block, query, &scope, steps, limits, MOST_NODES);
+    outcome.proof.map(|root| BlockProof { rho: block.rho, root })
+}
