@@ -7,7 +7,8 @@
 //! g·R + A κ < 0,    g = Σ λ_j (a_j − a_t),    A = T (H(λ) − τ) + Σ λ_j (c_j − c_t).
 //! ```
 //!
-//! If `√d ‖m‖ <= A`, then `m·R <= ‖m‖ ‖R‖ <= A κ`, so `w·R < 0` for `w = g + m`. On the other hand, for any slopes `a`,
+//! If `√d ‖m‖ <= A`, then `m·R <= ‖m‖ ‖R‖ <= √d ‖m‖ κ`, so `w·R + (A − √d ‖m‖) κ < 0` for `w = g + m`, where `κ >= √ε'`. On the
+//! other hand, for any slopes `a`,
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k φ(s_k) + w·b2                      c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
@@ -16,7 +17,8 @@
 //!
 //! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
 //! `ρ v″·r >= −√d ‖v″‖`. What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
-//! is at an end of ρ; there it is bounded by the attention oracle. If the sum is positive, no prefix of the node that
+//! is at an end of ρ; there it is bounded by the attention oracle. If the sum, with
+//! `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that
 //! ends in this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
 
 use dashu_int::IBig;
@@ -71,9 +73,11 @@ impl Bound {
         check_form(network, dual)?;
         let (g, room) = gradient(network, query, &dual.lambda)?;
         let root_d = Interval::from_int(network.width).sqrt();
-        if (&root_d * &length(&dual.lift)).hi() > room.lo() {
+        let needed = &root_d * &length(&dual.lift);
+        if needed.hi() > room.lo() {
             return Err(Reject::LiftLength);
         }
+        let unused = &(&room - &needed) * &network.last_epsilon.sqrt();
         let exact = |row: &[i64]| Table::exact(row, BLOCK_BITS);
         let slopes = exact(&dual.slopes)?;
         let w = Table::combine(&[(1, 0, &g), (1, 0, &exact(&dual.lift)?)])?;
@@ -91,7 +95,7 @@ impl Bound {
         let inverse = Interval::from_int(1).divide(&least_rho.square(), "the least rho")?;
         let radius = (Interval::from_int(network.width) * (&inverse - &network.epsilon)).sqrt();
         let balls = &(&root_d * &length(&dual.normed)) + &(&radius * &length(&dual.raw));
-        let constant = beta + biases + output + floor(&-balls)?;
+        let constant = beta + biases + output + floor(&(&unused - &balls))?;
 
         let (normed, raw) = (exact(&dual.normed)?, exact(&dual.raw)?);
         let end = |rho: i64| -> Result<End, Reject> {

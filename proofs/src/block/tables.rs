@@ -45,6 +45,8 @@ pub(super) struct Network {
     pub logit_bias: Table,
     /// ε of the norm before the MLP, above 0.
     pub epsilon: Interval,
+    /// ε' of the norm before the head, not below 0.
+    pub last_epsilon: Interval,
     pub graph: Graph,
     /// `|s_k − b_k| <= √d ‖w1_k‖`, on the grid.
     pub range: Vec<[i32; 2]>,
@@ -116,7 +118,7 @@ impl Network {
         if before.centring != Centring::Mean || last.centring != Centring::Mean {
             return Err(not_covered("RMSNorm"));
         }
-        if *before.epsilon.lo() <= IBig::ZERO {
+        if *before.epsilon.lo() <= IBig::ZERO || *last.epsilon.lo() < IBig::ZERO {
             return Err(not_covered("a norm before the MLP without a positive epsilon"));
         }
         let (vocabulary, width, neurons) = (head.vocabulary(), head.unembed.shape[1], mlp.up.rows());
@@ -183,6 +185,7 @@ impl Network {
             logit_columns: Table::new(&transposed(&logit))?,
             logit_bias: Table::new(&[logit_bias])?,
             epsilon: before.epsilon.clone(),
+            last_epsilon: last.epsilon.clone(),
             graph: Graph::new(mlp.activation, last_point)?,
             range,
         })
