@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use crate::limits::{Limits, StopReason};
-use crate::model::{Evaluator, Head, LoadError, ModelFolder, PrefixError, TokenId};
+use crate::model::{Evaluator, Head, LoadError, Model, ModelFolder, PrefixError, TokenId};
 use crate::num::Interval;
 use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
 use crate::verdict::{Bounds, Prover, Witness};
@@ -82,7 +82,9 @@ impl<'a> Portfolio<'a> {
                 .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
                 .collect();
             if targets.iter().any(|target| target.wanted(aim).is_some()) {
-                let stopped = self.hunt(targets, aim, &self.search_limits(limits), observer)?;
+                let model = self.folder.load()?;
+                let stopped =
+                    self.hunt(&model, targets, aim, &self.search_limits(&model, limits), observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
                     bounds.stopped = stopped;
@@ -96,9 +98,11 @@ impl<'a> Portfolio<'a> {
     }
 
     /// Half of the time, if the block prover may want the other half.
-    fn search_limits(&self, limits: &Limits) -> Limits {
+    fn search_limits(&self, model: &Model, limits: &Limits) -> Limits {
         match limits.remaining() {
-            Some(left) if self.members.contains(&Prover::Block) => limits.within(left / 2),
+            Some(left) if self.members.contains(&Prover::Block) && Block::covers(model) => {
+                limits.within(left / 2)
+            }
             Some(_) | None => limits.clone(),
         }
     }
@@ -172,15 +176,15 @@ impl<'a> Portfolio<'a> {
     /// The search for witnesses; they end up in the targets' incumbents.
     fn hunt(
         &self,
+        model: &Model,
         targets: Vec<Target<'_>>,
         aim: Aim<'_>,
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<Option<StopReason>, PortfolioError> {
         observer(Event::Stage("search for witnesses"));
-        let model = self.folder.load()?;
         let leads = Leads::default();
-        let mut hunt = Hunt::new(Evaluator::new(&model), self.folder.bos(), targets, &leads, limits);
+        let mut hunt = Hunt::new(Evaluator::new(model), self.folder.bos(), targets, &leads, limits);
         let found = |token: TokenId, witness: &Witness| observer(Event::Lower { token, witness });
         Ok(hunt.run(aim, limits, &found)?)
     }

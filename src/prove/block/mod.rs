@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::model::Model;
+use crate::model::{Layer, Model};
 use crate::num::{BallVec, Interval};
 use hull::{Columns, Hull};
 use network::Network;
@@ -62,6 +62,12 @@ struct RootCell {
 }
 
 impl Block {
+    /// Whether the layers are of the kind that [`Block::new`] folds, as far as a glance can tell.
+    #[must_use]
+    pub fn covers(model: &Model) -> bool {
+        matches!(model.body.layers.as_slice(), [Layer::Attention(_), Layer::Mlp(_)])
+    }
+
     /// Folds the model and prepares the root of every search.
     ///
     /// # Errors
