@@ -56,7 +56,7 @@ fn check(folder: &Path, row: &Row) {
         }
     };
     let tokens: Vec<TokenId> = (0..folder.vocab_size() as TokenId).collect();
-    let portfolio = Portfolio::open(&folder, Prover::WORKERS.into()).unwrap();
+    let portfolio = Portfolio::open(&folder, [Prover::Head, Prover::Search].into()).unwrap();
     let bounds =
         portfolio.bound(&tokens, Aim::Exceed(&threshold), Arguments::Dropped, &limits, &observe).unwrap();
     let count = |answer| bounds.iter().filter(|b| b.answer(&threshold[0]) == answer).count();
