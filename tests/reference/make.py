@@ -20,20 +20,34 @@ import numpy as np
 mp.mp.dps = 60
 
 
+def widen(data, dtype):
+    """Exact values of little-endian floats; bf16 is the upper half of f32."""
+    if dtype == "BF16":
+        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    return np.frombuffer(data, {"F32": "<f4", "F16": "<f2"}[dtype])
+
+
 def read_safetensors(path):
     blob = path.read_bytes()
     (n,) = struct.unpack("<Q", blob[:8])
     header = json.loads(blob[8 : 8 + n])
-    data = blob[8 + n :]
+    header.pop("__metadata__", None)
     tensors = {}
     for name, info in header.items():
-        if name == "__metadata__":
-            continue
-        assert info["dtype"] == "F32", (name, info["dtype"])
         lo, hi = info["data_offsets"]
-        tensors[name] = np.frombuffer(data[lo:hi], "<f4").reshape(info["shape"])
-        tensors[name] = pointwise(lambda x: mp.mpf(float(x)))(tensors[name])
+        values = widen(blob[8 + n + lo : 8 + n + hi], info["dtype"]).reshape(info["shape"])
+        # A bare body is stored without these prefixes.
+        name = name.removeprefix("transformer.").removeprefix("model.")
+        tensors[name] = pointwise(lambda x: mp.mpf(float(x)))(values)
     return tensors
+
+
+def read_weights(folder):
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return read_safetensors(folder / "model.safetensors")
+    shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    return {name: x for shard in shards for name, x in read_safetensors(folder / shard).items()}
 
 
 def pointwise(f):
@@ -64,8 +78,10 @@ def rms_norm(x, g, eps):
 # Decimal constants of a formula are taken as decimals; settings as the f64 that JSON gives.
 ACTIVATIONS = {
     "gelu_new": lambda x: x / 2 * (1 + tanh(mp.sqrt(2 / mp.pi) * (x + mp.mpf("0.044715") * x * x * x))),
+    "gelu_pytorch_tanh": lambda x: ACTIVATIONS["gelu_new"](x),
     "gelu": lambda x: x / 2 * (1 + erf(x / mp.sqrt(2))),
     "relu": pointwise(lambda x: max(x, mp.mpf(0))),
+    "relu2": pointwise(lambda x: max(x, mp.mpf(0)) ** 2),
     "silu": lambda x: x / (1 + exp(-x)),
 }
 
@@ -84,23 +100,36 @@ def split(x, heads):
     return x.reshape(x.shape[0], heads, -1).transpose(1, 0, 2)
 
 
+def linear(x, w, name):
+    """torch.nn.Linear: weight [out, in], bias if stored."""
+    return x @ w[name + ".weight"].T + w.get(name + ".bias", 0)
+
+
+def conv1d(x, w, name):
+    """GPT-2's transposed linear map: weight [in, out], bias if stored."""
+    return x @ w[name + ".weight"] + w.get(name + ".bias", 0)
+
+
 def gpt2(config, w, tokens):
-    d, heads, eps = config["n_embd"], config["n_head"], config["layer_norm_epsilon"]
-    act = ACTIVATIONS[config["activation_function"]]
-    x = w["transformer.wte.weight"][tokens] + w["transformer.wpe.weight"][: len(tokens)]
+    d, heads, eps = config["n_embd"], config["n_head"], config.get("layer_norm_epsilon", 1e-5)
+    act = ACTIVATIONS[config.get("activation_function", "gelu_new")]
+
+    def norm(x, name):
+        return layer_norm(x, w[name + ".weight"], w.get(name + ".bias", 0), eps)
+
+    x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
     for i in range(config["n_layer"]):
-        p = f"transformer.h.{i}."
-        z = layer_norm(x, w[p + "ln_1.weight"], w[p + "ln_1.bias"], eps)
-        qkv = z @ w[p + "attn.c_attn.weight"] + w[p + "attn.c_attn.bias"]
+        p = f"h.{i}."
+        scale = 1 / mp.sqrt(d // heads) if config.get("scale_attn_weights", True) else mp.mpf(1)
+        if config.get("scale_attn_by_inverse_layer_idx", False):
+            scale = scale / (i + 1)
+        qkv = conv1d(norm(x, p + "ln_1"), w, p + "attn.c_attn")
         q, k, v = (split(part, heads) for part in np.split(qkv, 3, axis=1))
-        o = attend(q, k, v, 1 / mp.sqrt(d // heads))
-        x = x + o @ w[p + "attn.c_proj.weight"] + w[p + "attn.c_proj.bias"]
-        z = layer_norm(x, w[p + "ln_2.weight"], w[p + "ln_2.bias"], eps)
-        g = act(z @ w[p + "mlp.c_fc.weight"] + w[p + "mlp.c_fc.bias"])
-        x = x + g @ w[p + "mlp.c_proj.weight"] + w[p + "mlp.c_proj.bias"]
-    z = layer_norm(x, w["transformer.ln_f.weight"], w["transformer.ln_f.bias"], eps)
-    head = "transformer.wte.weight" if config["tie_word_embeddings"] else "lm_head.weight"
-    return z[-1] @ w[head].T
+        x = x + conv1d(attend(q, k, v, scale), w, p + "attn.c_proj")
+        g = act(conv1d(norm(x, p + "ln_2"), w, p + "mlp.c_fc"))
+        x = x + conv1d(g, w, p + "mlp.c_proj")
+    head = "wte.weight" if config.get("tie_word_embeddings", True) else "lm_head.weight"
+    return norm(x, "ln_f")[-1] @ w[head].T + w.get("lm_head.bias", 0)
 
 
 def rope(x, theta):
@@ -114,22 +143,22 @@ def rope(x, theta):
 
 def llama(config, w, tokens):
     heads, kv_heads, eps = config["num_attention_heads"], config["num_key_value_heads"], config["rms_norm_eps"]
-    act, theta = ACTIVATIONS[config["hidden_act"]], config["rope_theta"]
-    x = w["model.embed_tokens.weight"][tokens]
+    act = ACTIVATIONS[config["hidden_act"]]
+    theta = (config.get("rope_parameters") or config)["rope_theta"]
+    x = w["embed_tokens.weight"][tokens]
     for i in range(config["num_hidden_layers"]):
-        p = f"model.layers.{i}."
+        p = f"layers.{i}."
         z = rms_norm(x, w[p + "input_layernorm.weight"], eps)
-        q = rope(split(z @ w[p + "self_attn.q_proj.weight"].T, heads), theta)
-        k = rope(split(z @ w[p + "self_attn.k_proj.weight"].T, kv_heads), theta)
-        v = split(z @ w[p + "self_attn.v_proj.weight"].T, kv_heads)
+        q = rope(split(linear(z, w, p + "self_attn.q_proj"), heads), theta)
+        k = rope(split(linear(z, w, p + "self_attn.k_proj"), kv_heads), theta)
+        v = split(linear(z, w, p + "self_attn.v_proj"), kv_heads)
         k, v = (np.repeat(t, heads // kv_heads, axis=0) for t in (k, v))
-        o = attend(q, k, v, 1 / mp.sqrt(q.shape[2]))
-        x = x + o @ w[p + "self_attn.o_proj.weight"].T
+        x = x + linear(attend(q, k, v, 1 / mp.sqrt(q.shape[2])), w, p + "self_attn.o_proj")
         z = rms_norm(x, w[p + "post_attention_layernorm.weight"], eps)
-        g = act(z @ w[p + "mlp.gate_proj.weight"].T) * (z @ w[p + "mlp.up_proj.weight"].T)
-        x = x + g @ w[p + "mlp.down_proj.weight"].T
-    z = rms_norm(x, w["model.norm.weight"], eps)
-    head = "model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"
+        g = act(linear(z, w, p + "mlp.gate_proj")) * linear(z, w, p + "mlp.up_proj")
+        x = x + linear(g, w, p + "mlp.down_proj")
+    z = rms_norm(x, w["norm.weight"], eps)
+    head = "embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"
     return z[-1] @ w[head].T
 
 
@@ -138,7 +167,8 @@ def hooked_transformer(config, w, tokens):
     for i in range(config["n_layers"]):
         p = f"blocks.{i}.attn."
         q, k, v = (np.einsum("nd,hdc->hnc", x, w[p + "W_" + s]) + w[p + "b_" + s][:, None] for s in "QKV")
-        o = attend(q, k, v, 1 / mp.mpf(config["attn_scale"]))
+        scale = config.get("attn_scale")
+        o = attend(q, k, v, 1 / (mp.mpf(scale) if scale else mp.sqrt(config["d_head"])))
         heads, c, d = w[p + "W_O"].shape
         x = x + o @ w[p + "W_O"].reshape(heads * c, d) + w[p + "b_O"]
     return x[-1] @ w["unembed.W_U"] + w["unembed.b_U"]
@@ -147,6 +177,7 @@ def hooked_transformer(config, w, tokens):
 FAMILIES = {
     "gpt2": (gpt2, "vocab_size", "n_positions"),
     "llama": (llama, "vocab_size", "max_position_embeddings"),
+    "qwen2": (llama, "vocab_size", "max_position_embeddings"),
     "hooked_transformer": (hooked_transformer, "d_vocab", "n_ctx"),
 }
 
@@ -165,7 +196,7 @@ def main():
         if config["model_type"] not in FAMILIES:
             continue
         forward, vocab, context = FAMILIES[config["model_type"]]
-        weights = read_safetensors(folder / "model.safetensors")
+        weights = read_weights(folder)
         cases = []
         for prefix in prefixes(config[vocab], config[context]):
             logits = forward(config, weights, np.array(prefix))

@@ -1,0 +1,165 @@
+"""Tiny random models, one for each corner of the families that no trained model at hand has: element types, shards,
+missing or extra biases, names without prefix, scale settings, activations.
+
+    /tmp/venv/bin/python tests/reference/variants.py tests/fixtures/models
+    /tmp/venv/bin/python tests/reference/make.py tests/fixtures/models tests/fixtures/reference
+"""
+
+import json
+import pathlib
+import struct
+import sys
+
+import numpy as np
+
+RNG = np.random.default_rng(7)
+
+
+def encode(x, dtype):
+    """Bytes of an f32 array in a storage type; bf16 keeps the upper half of f32."""
+    x = np.asarray(x, "<f4")
+    if dtype == "BF16":
+        return (x.view("<u4") >> 16).astype("<u2").tobytes()
+    return x.astype({"F32": "<f4", "F16": "<f2"}[dtype]).tobytes()
+
+
+def write_safetensors(path, tensors, dtype):
+    header, data = {}, b""
+    for name, x in tensors.items():
+        blob = encode(x, dtype)
+        header[name] = {"dtype": dtype, "shape": list(x.shape), "data_offsets": [len(data), len(data) + len(blob)]}
+        data += blob
+    head = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(head)) + head + data)
+
+
+def random(*shape):
+    return RNG.normal(0, 0.6, shape).astype("f4")
+
+
+def write(folder, config, tensors, dtype="F32", shards=1):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    if shards == 1:
+        return write_safetensors(folder / "model.safetensors", tensors, dtype)
+    weight_map = {}
+    for i in range(shards):
+        file = f"model-{i + 1:05}-of-{shards:05}.safetensors"
+        part = dict(list(tensors.items())[i::shards])
+        write_safetensors(folder / file, part, dtype)
+        weight_map.update({name: file for name in part})
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+def gpt2(vocab, context, d, inner, layers, prefix, bias):
+    t = {f"{prefix}wte.weight": random(vocab, d), f"{prefix}wpe.weight": random(context, d)}
+
+    def conv1d(name, n_in, n_out):
+        t[name + ".weight"] = random(n_in, n_out)
+        if bias:
+            t[name + ".bias"] = random(n_out)
+
+    def norm(name):
+        t[name + ".weight"] = 1 + random(d)
+        if bias:
+            t[name + ".bias"] = random(d)
+
+    for i in range(layers):
+        p = f"{prefix}h.{i}."
+        norm(p + "ln_1")
+        conv1d(p + "attn.c_attn", d, 3 * d)
+        conv1d(p + "attn.c_proj", d, d)
+        norm(p + "ln_2")
+        conv1d(p + "mlp.c_fc", d, inner)
+        conv1d(p + "mlp.c_proj", inner, d)
+    norm(f"{prefix}ln_f")
+    return t
+
+
+def llama(vocab, d, inner, layers, heads, kv_heads, head_dim, biased):
+    t = {"model.embed_tokens.weight": random(vocab, d)}
+
+    def linear(name, n_in, n_out):
+        t[name + ".weight"] = random(n_out, n_in)
+        if name.rsplit(".", 1)[1] in biased:
+            t[name + ".bias"] = random(n_out)
+
+    for i in range(layers):
+        p = f"model.layers.{i}."
+        t[p + "input_layernorm.weight"] = 1 + random(d)
+        linear(p + "self_attn.q_proj", d, heads * head_dim)
+        linear(p + "self_attn.k_proj", d, kv_heads * head_dim)
+        linear(p + "self_attn.v_proj", d, kv_heads * head_dim)
+        linear(p + "self_attn.o_proj", heads * head_dim, d)
+        t[p + "post_attention_layernorm.weight"] = 1 + random(d)
+        linear(p + "mlp.gate_proj", d, inner)
+        linear(p + "mlp.up_proj", d, inner)
+        linear(p + "mlp.down_proj", inner, d)
+    t["model.norm.weight"] = 1 + random(d)
+    return t
+
+
+def hooked(vocab, context, d, layers, heads, head_dim):
+    t = {"embed.W_E": random(vocab, d), "pos_embed.W_pos": random(context, d)}
+    for i in range(layers):
+        p = f"blocks.{i}.attn."
+        for which in "QKV":
+            t[p + "W_" + which] = random(heads, d, head_dim)
+            t[p + "b_" + which] = random(heads, head_dim)
+        t[p + "W_O"] = random(heads, head_dim, d)
+        t[p + "b_O"] = random(d)
+    t["unembed.W_U"] = random(d, vocab)
+    t["unembed.b_U"] = random(vocab)
+    return t
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+
+    # No prefix, no biases but the head's, half precision, a stored mask, 4·d neurons, scores divided by the layer number.
+    tensors = gpt2(vocab=11, context=6, d=8, inner=32, layers=2, prefix="", bias=False)
+    tensors |= {"h.0.attn.bias": np.tril(np.ones((1, 1, 6, 6), "f4"))}
+    tensors |= {"lm_head.weight": random(11, 8), "lm_head.bias": random(11)}
+    config = {"model_type": "gpt2", "n_layer": 2, "n_head": 2, "n_embd": 8, "n_inner": None, "vocab_size": 11}
+    config |= {"n_positions": 6, "activation_function": "relu", "tie_word_embeddings": False}
+    config |= {"scale_attn_by_inverse_layer_idx": True, "_name_or_path": "x", "attn_pdrop": 0.1}
+    write(out / "gpt2-bare-f16", config, tensors, "F16")
+
+    # Shards in bfloat16, unscaled scores, settings left to their defaults.
+    tensors = gpt2(vocab=9, context=5, d=6, inner=10, layers=1, prefix="transformer.", bias=True)
+    config = {"model_type": "gpt2", "n_layer": 1, "n_head": 3, "n_embd": 6, "n_inner": 10, "vocab_size": 9}
+    config |= {"n_positions": 5, "activation_function": "relu2", "scale_attn_weights": False}
+    write(out / "gpt2-shards-bf16", config, tensors, "BF16", shards=2)
+
+    # All biases, heads wider than d / n_heads, an untied head, the newer form of the rotary settings.
+    all_maps = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    tensors = llama(vocab=10, d=8, inner=12, layers=2, heads=4, kv_heads=2, head_dim=4, biased=all_maps)
+    tensors |= {"lm_head.weight": random(10, 8)}
+    config = {"model_type": "llama", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "vocab_size": 10}
+    config |= {"max_position_embeddings": 64, "rms_norm_eps": 1e-6, "hidden_act": "gelu_pytorch_tanh"}
+    config |= {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}, "rope_scaling": None}
+    config |= {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}
+    write(out / "llama-biased", config, tensors)
+
+    # Qwen2: biases on queries, keys and values only.
+    qkv = {"q_proj", "k_proj", "v_proj"}
+    tensors = llama(vocab=10, d=8, inner=12, layers=2, heads=2, kv_heads=1, head_dim=4, biased=qkv)
+    config = {"model_type": "qwen2", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 10, "hidden_act": "silu"}
+    config |= {"max_position_embeddings": 32, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "rope_scaling": None}
+    config |= {"tie_word_embeddings": True, "use_sliding_window": False, "sliding_window": None}
+    config |= {"max_window_layers": 2, "layer_types": ["full_attention", "full_attention"]}
+    write(out / "qwen2", config, tensors)
+
+    # Several heads, biases, the default scale.
+    tensors = hooked(vocab=7, context=5, d=6, layers=2, heads=2, head_dim=3)
+    config = {"model_type": "hooked_transformer", "attn_only": True, "n_layers": 2, "n_heads": 2, "d_model": 6}
+    config |= {"d_head": 3, "d_vocab": 7, "d_vocab_out": 7, "n_ctx": 5, "normalization_type": None, "act_fn": None}
+    config |= {"positional_embedding_type": "standard", "attention_dir": "causal", "use_attn_scale": True}
+    write(out / "hooked-heads", config, tensors)
+
+
+if __name__ == "__main__":
+    main()
