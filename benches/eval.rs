@@ -1,5 +1,5 @@
 //! Prefixes per second of the concrete evaluation, one thread: whole prefixes, one more token after a shared prefix, and
-//! all substitutions of one position (the hot loop of the witness search).
+//! all substitutions of one position (the hot loop of the witness search). Time of a rigorous evaluation.
 //!
 //! `cargo bench --bench eval`; floating-point operations per prefix stand in each line, so that `elements/s` times that is
 //! the rate of arithmetic.
@@ -68,5 +68,17 @@ fn prefixes(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, prefixes);
+fn rigorous(criterion: &mut Criterion) {
+    for (name, model) in models() {
+        let vocab = u32::try_from(model.head.vocab_size()).expect("token ids are u32");
+        let prefix: Vec<u32> = (0..16).map(|i| (i * 7919 + 11) % vocab).collect();
+        let mut group = criterion.benchmark_group(&name);
+        group.sample_size(10).bench_function("rigorous logits after 16", |b| {
+            b.iter(|| black_box(llmprove::model::rigorous::logits(&model, &prefix)));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, prefixes, rigorous);
 criterion_main!(benches);
