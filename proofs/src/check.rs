@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use dashu_ratio::RBig;
-
 use crate::block::block_proves;
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
-use crate::format::{Certificate, Predicate, Proof, Statement, sha256_hex};
+use crate::format::{Certificate, Proof, Statement, sha256_hex};
 use crate::head::{head_bound, index};
 use crate::interval::Interval;
+use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 use crate::theorem::{Theorem, Verdict};
-use crate::witness::witness_probability;
+use crate::witness::witness_refutes;
 
 /// Checks that `certificate` settles `statement` (both as file bytes) about the model in the folder `model`.
 ///
@@ -40,27 +39,29 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
         );
     }
     let head = folder.head()?;
-    let (verdict, probability) = apply(&folder, &head, &statement, &certificate.proof)?;
-    Ok(Theorem::new(verdict, &probability, &statement, &certificate.proof, statement_hash, head.vocabulary()))
+    let (verdict, quantity) = apply(&folder, &head, &statement, &certificate.proof)?;
+    Ok(Theorem::new(verdict, &quantity, &statement, &certificate.proof, statement_hash, head.vocabulary()))
 }
 
-/// Applies the rule that the proof names. The returned interval holds the probability of the target: after every prefix
-/// if proved, after the witness if refuted.
+/// Applies the rule that the proof names. The returned interval holds the quantity of the predicate: after every prefix if
+/// proved, after the witness if refuted.
 fn apply(
     folder: &Folder,
     head: &Head,
     statement: &Statement,
     proof: &Proof,
 ) -> Result<(Verdict, Interval), CheckError> {
-    let Predicate::Ceiling { token, threshold, temperature } = &statement.predicate;
-    if index(*token) >= head.vocabulary() {
-        return Err(Reject::TargetOutOfVocabulary { token: *token, vocabulary: head.vocabulary() }.into());
-    }
-    let temperature = temperature.as_ref().map_or(RBig::ONE, |t| t.value().clone());
+    statement.predicate.check_tokens(head.vocabulary())?;
+    let ceiling = |rule| match &statement.predicate {
+        Predicate::Ceiling { token, threshold, .. } => Ok((*token, threshold)),
+        other => Err(Reject::WrongRule { rule, claim: other.words() }),
+    };
+    let temperature = statement.predicate.temperature();
     match proof {
         Proof::Head { denominator, lambda } => {
+            let (token, threshold) = ceiling("head")?;
             folder.refuse_unused()?;
-            let bound = head_bound(head, *token, &temperature, *denominator, lambda)?;
+            let bound = head_bound(head, token, &temperature, *denominator, lambda)?;
             if !bound.at_most(threshold.value()) {
                 let (_, bound) = bound.decimals();
                 return Err(Reject::BoundAboveThreshold { bound, threshold: threshold.to_string() }.into());
@@ -68,21 +69,14 @@ fn apply(
             Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
         }
         Proof::Block(proof) => {
+            let (token, threshold) = ceiling("block")?;
             let max_len = statement.max_len.map(index);
-            block_proves(folder, head, *token, threshold.value(), &temperature, max_len, proof)?;
+            block_proves(folder, head, token, threshold.value(), &temperature, max_len, proof)?;
             let bound = Interval::rational(threshold.value());
             Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
         }
         Proof::Witness { prefix } => {
-            let probability =
-                witness_probability(folder, head, *token, &temperature, statement.max_len, prefix)?;
-            if !probability.above(threshold.value()) {
-                let (lower, upper) = probability.decimals();
-                return Err(
-                    Reject::ProbabilityNotAbove { lower, upper, threshold: threshold.to_string() }.into()
-                );
-            }
-            Ok((Verdict::Refuted, probability))
+            Ok((Verdict::Refuted, witness_refutes(folder, head, statement, prefix)?))
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Statement and certificate files: the one thing that prover and checker share. FORMAT.md describes them.
 
-use dashu_ratio::RBig;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::decimal::Decimal;
+use crate::predicate::Predicate;
 use crate::reject::Reject;
 
 /// Longest accepted statement file in bytes.
@@ -49,22 +48,6 @@ pub enum Language {
     Any,
 }
 
-/// A property of the next-token distribution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Predicate {
-    /// `P(token | prefix) <= threshold`.
-    Ceiling {
-        /// Token id.
-        token: u32,
-        /// A probability strictly between 0 and 1.
-        threshold: Decimal,
-        /// The logits are divided by it before the softmax; `None` reads as 1.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        temperature: Option<Decimal>,
-    },
-}
-
 /// An argument that settles one statement about one model. It never carries the claim itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,7 +73,7 @@ pub enum Proof {
         /// `[token, numerator]` with strictly increasing tokens, numerators >= 1, the target absent.
         lambda: Vec<(u32, u64)>,
     },
-    /// Refutes a ceiling: after this prefix the probability is above the threshold.
+    /// Refutes any statement: what is claimed does not hold after this prefix.
     Witness {
         /// Token ids, first token first.
         prefix: Vec<u32>,
@@ -193,13 +176,7 @@ impl Statement {
         }
         check_header(serde_json::from_slice(bytes).map_err(malformed)?, STATEMENT)?;
         let statement: Statement = serde_json::from_slice(bytes).map_err(malformed)?;
-        let Predicate::Ceiling { threshold, temperature, .. } = &statement.predicate;
-        if *threshold.value() <= RBig::ZERO || *threshold.value() >= RBig::ONE {
-            return Err(Reject::ThresholdRange { threshold: threshold.to_string() });
-        }
-        if let Some(temperature) = temperature.as_ref().filter(|t| *t.value() <= RBig::ZERO) {
-            return Err(Reject::TemperatureRange { temperature: temperature.to_string() });
-        }
+        statement.predicate.validate()?;
         if statement.max_len == Some(0) {
             return Err(Reject::NoPrefixes);
         }
@@ -266,6 +243,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decimal::Decimal;
 
     fn statement() -> Statement {
         let threshold = Decimal::parse("0.2").unwrap();

@@ -55,21 +55,27 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
     Ok(unembed.apply(&Vector::new(&last)))
 }
 
-/// `(softmax(logits / temperature))_target`.
-pub(crate) fn probability(logits: &[Interval], target: u32, temperature: &RBig) -> Result<Interval, Reject> {
+/// The sum of `softmax(logits / temperature)` over `tokens`, different ones.
+pub(crate) fn probability(
+    logits: &[Interval],
+    tokens: &[u32],
+    temperature: &RBig,
+) -> Result<Interval, Reject> {
     let temperature = Interval::rational(temperature);
     let scaled: Result<Vec<_>, _> = logits.iter().map(|l| l.divide(&temperature, "a temperature")).collect();
-    let mut exps = exponentials(&scaled?);
-    let of_target = exps.swap_remove(index(target));
-    let others = exps.into_iter().sum();
-    // e / (e + others) increases in e and decreases in the others.
+    let (mut own, mut others) = (Interval::from_int(0), Interval::from_int(0));
+    for (j, exp) in exponentials(&scaled?).iter().enumerate() {
+        let sum = if tokens.iter().any(|token| index(*token) == j) { &mut own } else { &mut others };
+        *sum = &*sum + exp;
+    }
+    // own / (own + others) increases in own and decreases in others.
     let what = "a softmax";
-    let end = |e: &IBig, others: &IBig| {
-        let e = Interval::from_ends(e.clone(), e.clone());
-        e.divide(&(&e + &Interval::from_ends(others.clone(), others.clone())), what)
+    let end = |own: &IBig, others: &IBig| {
+        let own = Interval::from_ends(own.clone(), own.clone());
+        own.divide(&(&own + &Interval::from_ends(others.clone(), others.clone())), what)
     };
-    let lower = end(of_target.lo(), Interval::hi(&others))?;
-    let upper = end(of_target.hi(), others.lo())?;
+    let lower = end(own.lo(), others.hi())?;
+    let upper = end(own.hi(), others.lo())?;
     Ok(Interval::from_ends(lower.lo().clone(), upper.hi().clone()).within(0, 1))
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Mul, Neg, Sub};
 
-use dashu_base::{DivEuclid, SquareRoot};
+use dashu_base::{DivEuclid, Sign, SquareRoot};
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
@@ -87,6 +87,11 @@ impl Interval {
         &self.lo * IBig::from(q.denominator().clone()) > q.numerator() << FRACTION_BITS
     }
 
+    /// Whether every member is `< q`.
+    pub fn below(&self, q: &RBig) -> bool {
+        &self.hi * IBig::from(q.denominator().clone()) < q.numerator() << FRACTION_BITS
+    }
+
     /// The part within `[lo, hi]`, integers; for quantities known to lie there.
     pub fn within(self, lo: i32, hi: i32) -> Interval {
         let (lo, hi) = (IBig::from(lo) << FRACTION_BITS, IBig::from(hi) << FRACTION_BITS);
@@ -128,10 +133,11 @@ impl Interval {
     /// The lower end as a decimal at or below it, and the upper end as one at or above it.
     pub fn decimals(&self) -> (String, String) {
         let text = |n: IBig| {
-            let digits = UBig::try_from(n.max(IBig::ZERO)).expect("not negative").to_string();
-            let digits = format!("{digits:0>width$}", width = PLACES + 1);
+            let (sign, magnitude) = n.into_parts();
+            let minus = if sign == Sign::Negative { "-" } else { "" };
+            let digits = format!("{:0>width$}", magnitude.to_string(), width = PLACES + 1);
             let (whole, fraction) = digits.split_at(digits.len() - PLACES);
-            format!("{whole}.{fraction}")
+            format!("{minus}{whole}.{fraction}")
         };
         let power = IBig::from(10).pow(PLACES);
         (

@@ -29,6 +29,7 @@ mod head;
 mod interval;
 mod linear;
 mod network;
+mod predicate;
 mod reject;
 mod tensor;
 mod theorem;
@@ -39,7 +40,8 @@ pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
     BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS, Language, MAX_CERTIFICATE_BYTES,
-    MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Predicate, Proof, Split, Statement, sha256_hex,
+    MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Proof, Split, Statement, sha256_hex,
 };
+pub use predicate::Predicate;
 pub use reject::{CheckError, InputError, Reject};
 pub use theorem::{Theorem, Verdict};

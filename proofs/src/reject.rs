@@ -33,6 +33,17 @@ pub enum Reject {
     /// The temperature is zero or negative.
     #[error("temperature {temperature} is not above 0")]
     TemperatureRange { temperature: String },
+    /// A token set that is empty, whole, or not in order.
+    #[error(
+        "the set of {tokens} tokens must increase strictly and be neither empty nor all {vocabulary} tokens"
+    )]
+    TokenSet { tokens: usize, vocabulary: usize },
+    /// A token compared with itself.
+    #[error("token {token} is compared with itself")]
+    SameToken { token: u32 },
+    /// `k` of a rank is out of range.
+    #[error("k is {k}; with {vocabulary} tokens it must be at least 1 and below that")]
+    RankRange { k: u32, vocabulary: usize },
     /// `max_len` is zero.
     #[error("max_len is 0, so the statement speaks of no prefix at all")]
     NoPrefixes,
@@ -83,9 +94,14 @@ pub enum Reject {
         "token {token} at position {position} of the prefix is not in the vocabulary of {vocabulary} tokens"
     )]
     PrefixOutOfVocabulary { token: u32, position: usize, vocabulary: usize },
-    /// The prefix does not violate the ceiling, as far as the enclosure tells.
-    #[error("after the prefix P is within [{lower}, {upper}], which is not above the threshold {threshold}")]
-    ProbabilityNotAbove { lower: String, upper: String, threshold: String },
+    /// The prefix does not violate the claim, as far as the enclosure tells.
+    #[error(
+        "after the prefix it still holds that {claim}, or that is open: {measure} is within [{lower}, {upper}]"
+    )]
+    NotViolated { claim: String, measure: String, lower: String, upper: String },
+    /// A proof of another kind of claim.
+    #[error("a {rule} proof does not prove that {claim}")]
+    WrongRule { rule: &'static str, claim: String },
     /// A block proof about something that the rule does not cover.
     #[error("the block rule does not cover this: {why}")]
     NotCovered { why: String },

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::format::{Language, Predicate, Proof, Statement};
+use crate::format::{Language, Proof, Statement};
 use crate::interval::Interval;
 
 /// What an accepted certificate says about its statement.
@@ -27,9 +27,13 @@ pub struct Theorem {
     pub theorem: String,
     /// Kind of proof: `head`, `block` or `witness`.
     pub rule: &'static str,
-    /// `[lower, upper]` for the probability of the target, JSON numbers rounded outward: after every prefix if proved,
-    /// after the witness if refuted.
-    pub probability: [Box<RawValue>; 2],
+    /// `[lower, upper]` for the probability spoken of, JSON numbers rounded outward: after every prefix if proved, after the
+    /// witness if refuted. `None` where the predicate is about the order of logits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probability: Option<[Box<RawValue>; 2]>,
+    /// The same for the difference of logits spoken of, in nats, after the witness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<[Box<RawValue>; 2]>,
     /// What the words of the theorem mean, and what they rest on.
     pub assumptions: Vec<String>,
     /// What does not follow.
@@ -44,40 +48,40 @@ impl Theorem {
     /// Puts into words what the rules have established.
     pub(crate) fn new(
         verdict: Verdict,
-        probability: &Interval,
+        quantity: &Interval,
         statement: &Statement,
         proof: &Proof,
         statement_hash: String,
         vocabulary: usize,
     ) -> Theorem {
-        let (lower, upper) = probability.decimals();
+        let (lower, upper) = quantity.decimals();
         let Language::Any = statement.language;
-        let Predicate::Ceiling { token, threshold, temperature } = &statement.predicate;
-        let at = temperature.as_ref().map_or(String::new(), |t| format!(" at temperature {t}"));
+        let claim = statement.predicate.words();
         let theorem = match proof {
             Proof::Head { .. } => {
                 let length =
                     statement.max_len.map_or("of any length".into(), |n| format!("of 1 to {n} tokens"));
-                format!(
-                    "for every prefix {length}, P(token {token} | prefix){at} <= {threshold}; it is at most {upper}"
-                )
+                format!("for every prefix {length}, {claim}; it is at most {upper}")
             }
             Proof::Block(_) => {
                 let length =
                     statement.max_len.map_or("of any length within the model's context".into(), |n| {
                         format!("of 1 to {n} tokens")
                     });
-                format!("for every prefix {length}, P(token {token} | prefix){at} <= {threshold}")
+                format!("for every prefix {length}, {claim}")
             }
-            Proof::Witness { prefix } => format!(
-                "not every prefix keeps P(token {token} | prefix){at} <= {threshold}: after the token ids {prefix:?} \
-                 it is at least {lower}"
-            ),
+            Proof::Witness { prefix } => {
+                let (measure, large) = statement.predicate.measure();
+                let end = if large { format!("at least {lower}") } else { format!("at most {upper}") };
+                format!(
+                    "not every prefix keeps this: {claim}; after the token ids {prefix:?} {measure} is {end}"
+                )
+            }
         };
         let mut assumptions = vec![
             format!(
-                "P is the softmax of the exact real function of the stored weights (model {}); decimal constants of the \
-                 configuration and of activation functions are meant exactly as written",
+                "logits are the exact real function of the stored weights (model {}), P is their softmax; decimal constants of \
+                 the configuration and of activation functions are meant exactly as written",
                 statement.model
             ),
             format!("a prefix is a sequence of at least one of the token ids 0 to {}", vocabulary - 1),
@@ -99,18 +103,24 @@ impl Theorem {
                 "block"
             }
             Proof::Witness { .. } => {
-                unproved.push("that no other prefix gives more".into());
+                unproved.push("that no other prefix goes further".into());
                 "witness"
             }
         };
         let number = |text: String| RawValue::from_string(text).expect("a decimal is a JSON number");
-        let probability = [number(lower), number(upper)];
+        let ends = Some([number(lower), number(upper)]);
+        let (probability, difference) = match (statement.predicate.is_probability(), verdict) {
+            (true, _) => (ends, None),
+            (false, Verdict::Refuted) => (None, ends),
+            (false, Verdict::Proved) => (None, None),
+        };
         let model = statement.model.clone();
         Theorem {
             verdict,
             theorem,
             rule,
             probability,
+            difference,
             assumptions,
             unproved,
             model,

@@ -1,28 +1,26 @@
-//! The witness rule: one prefix, after which the probability of the target is above the threshold, refutes a ceiling.
-
-use dashu_ratio::RBig;
+//! The witness rule: one prefix after which the claim fails refutes a statement.
 
 use crate::family::Head;
 use crate::folder::Folder;
-use crate::forward::{logits, probability};
+use crate::format::Statement;
+use crate::forward::logits;
 use crate::head::index;
 use crate::interval::Interval;
 use crate::reject::{CheckError, Reject};
 
-/// Encloses the probability of `target` after `prefix`, which must be one that statement and model speak of.
-pub(crate) fn witness_probability(
+/// Encloses the quantity of the predicate after `prefix`, which must be one that statement and model speak of; an error if
+/// the prefix does not violate the predicate for certain.
+pub(crate) fn witness_refutes(
     folder: &Folder,
     head: &Head,
-    target: u32,
-    temperature: &RBig,
-    max_len: Option<u32>,
+    statement: &Statement,
     prefix: &[u32],
 ) -> Result<Interval, CheckError> {
     let length = prefix.len();
     if prefix.is_empty() {
         return Err(Reject::PrefixEmpty.into());
     }
-    for (limit, whose) in [(max_len.map(index), "statement"), (Some(folder.context()?), "model")] {
+    for (limit, whose) in [(statement.max_len.map(index), "statement"), (Some(folder.context()?), "model")] {
         if let Some(limit) = limit.filter(|limit| length > *limit) {
             return Err(Reject::PrefixTooLong { length, limit, whose }.into());
         }
@@ -31,6 +29,11 @@ pub(crate) fn witness_probability(
     if let Some(position) = prefix.iter().position(|token| index(*token) >= vocabulary) {
         return Err(Reject::PrefixOutOfVocabulary { token: prefix[position], position, vocabulary }.into());
     }
-    let logits = logits(folder, head, prefix)?;
-    Ok(probability(&logits, target, temperature)?)
+    let predicate = &statement.predicate;
+    let quantity = predicate.quantity(&logits(folder, head, prefix)?)?;
+    if !predicate.is_violated_by(&quantity) {
+        let ((lower, upper), claim) = (quantity.decimals(), predicate.words());
+        return Err(Reject::NotViolated { claim, measure: predicate.measure().0, lower, upper }.into());
+    }
+    Ok(quantity)
 }

@@ -81,7 +81,7 @@ impl Recorder {
         statement: &Statement,
         answer: Answer,
     ) -> Result<Files, CertifyError> {
-        let Predicate::Ceiling { token, .. } = statement.predicate;
+        let token = statement.predicate.tokens().first().copied().unwrap_or_default();
         let best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
         let argument = best.get(&token).and_then(|best| match answer {
             Answer::Proved => best.upper.as_ref(),
@@ -111,9 +111,34 @@ fn in_file(statement: &Statement, model_digest: &str) -> Result<format::Statemen
     };
     let max_len = statement.max_len.map(u32::try_from).transpose();
     let max_len = max_len.map_err(|e| CertifyError::Statement(e.to_string()))?;
-    let Predicate::Ceiling { token, threshold } = &statement.predicate;
-    let threshold =
-        format::Decimal::parse(threshold.text()).map_err(|e| CertifyError::Statement(e.to_string()))?;
-    let predicate = format::Predicate::Ceiling { token: *token, threshold, temperature: None };
+    let predicate = predicate(&statement.predicate)?;
     Ok(format::Statement::new(model_digest.into(), language, max_len, predicate))
+}
+
+/// The predicate as the checker's format has it.
+fn predicate(predicate: &Predicate) -> Result<format::Predicate, CertifyError> {
+    let refused = |e: &dyn std::fmt::Display| CertifyError::Statement(e.to_string());
+    let decimal = |text: &str| format::Decimal::parse(text).map_err(|e| refused(&e));
+    let temperature = predicate.temperature_text().map(|t| decimal(t.text())).transpose()?;
+    Ok(match predicate {
+        Predicate::Ceiling { token, threshold, .. } => {
+            format::Predicate::Ceiling { token: *token, threshold: decimal(threshold.text())?, temperature }
+        }
+        Predicate::SetCeiling { tokens, threshold, .. } => format::Predicate::SetCeiling {
+            tokens: tokens.clone(),
+            threshold: decimal(threshold.text())?,
+            temperature,
+        },
+        Predicate::Floor { token, threshold, .. } => {
+            format::Predicate::Floor { token: *token, threshold: decimal(threshold.text())?, temperature }
+        }
+        Predicate::Dominance { over, under, margin } => {
+            format::Predicate::Dominance { over: *over, under: *under, margin: decimal(margin.text())? }
+        }
+        Predicate::NeverArgmax { token } => format::Predicate::NeverArgmax { token: *token },
+        Predicate::NeverTopK { token, k } => {
+            format::Predicate::NeverTopK { token: *token, k: u32::try_from(*k).map_err(|e| refused(&e))? }
+        }
+        Predicate::AlwaysArgmax { token } => format::Predicate::AlwaysArgmax { token: *token },
+    })
 }

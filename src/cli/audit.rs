@@ -85,7 +85,11 @@ fn write_certificates(
             let answer = bounds.answer(threshold);
             if answer != Answer::Unknown {
                 let file = dir.join(format!("token-{token}-at-{threshold}.json"));
-                let statement = statement(Predicate::Ceiling { token: *token, threshold: threshold.clone() });
+                let statement = statement(Predicate::Ceiling {
+                    token: *token,
+                    threshold: threshold.clone(),
+                    temperature: None,
+                });
                 write_certificate(&file, &recorder.files(folder.digest(), &statement, answer)?)?;
             }
         }

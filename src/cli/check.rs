@@ -24,7 +24,8 @@ pub fn run(args: &CheckArgs) -> Result<Output, CliError> {
     let answer = found.answer(&threshold);
     let written = match file {
         Some(file) if answer != Answer::Unknown => {
-            let predicate = Predicate::Ceiling { token: job.token(), threshold: threshold.clone() };
+            let predicate =
+                Predicate::Ceiling { token: job.token(), threshold: threshold.clone(), temperature: None };
             let statement = Statement { language: job.language(), max_len: job.max_len(), predicate };
             Some(write_certificate(file, &recorder.files(job.digest(), &statement, answer)?)?)
         }

@@ -1,7 +1,6 @@
 //! A statement: a prefix language, a longest length, and a predicate.
 
-use super::{Language, Threshold};
-use crate::model::TokenId;
+use super::{Language, Predicate};
 
 /// What is claimed: after every prefix of the language, of at most `max_len` tokens, the predicate holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,16 +11,4 @@ pub struct Statement {
     pub max_len: Option<usize>,
     /// What holds after each of them.
     pub predicate: Predicate,
-}
-
-/// A property of the next-token distribution.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Predicate {
-    /// `P(token | prefix) <= threshold`.
-    Ceiling {
-        /// The token spoken of.
-        token: TokenId,
-        /// The probability that is not exceeded.
-        threshold: Threshold,
-    },
 }

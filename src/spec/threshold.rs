@@ -5,12 +5,8 @@
 
 use std::fmt;
 
-use crate::num::decimal;
-
-/// Longest mantissa, in characters.
-const MAX_MANTISSA: usize = 40;
-/// Largest accepted power of ten, either sign.
-const MAX_EXPONENT: u32 = 40;
+use super::decimal::{MAX_MANTISSA, plain};
+use crate::num::{Interval, decimal, ln};
 
 /// An exact decimal strictly between 0 and 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +44,7 @@ impl Threshold {
         let out_of_range = || ThresholdError::OutOfRange { text: text.into() };
         let cut = || ThresholdError::NotDecimal { text: text.chars().take(MAX_MANTISSA).collect() };
         let (negative, magnitude) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        let plain = plain_decimal(magnitude).ok_or_else(cut)?;
+        let plain = plain(magnitude).ok_or_else(cut)?;
         if negative || !plain.starts_with("0.") {
             return Err(out_of_range());
         }
@@ -75,6 +71,12 @@ impl Threshold {
         self.floor
     }
 
+    /// Encloses `ln(p / (1 − p))`, the log-odds of the exact threshold `p`, in nats.
+    pub fn log_odds(&self) -> Interval {
+        let p = Interval::new(self.floor, decimal::ceil(&self.text));
+        ln(p) - ln(Interval::ONE - p)
+    }
+
     /// The exact value as a plain decimal, such as `0.2`.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -92,29 +94,6 @@ impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// Rewrites `digits[.digits][e[±]digits]` without exponent and superfluous zeros.
-fn plain_decimal(text: &str) -> Option<String> {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let exponent: i32 = exponent.parse().ok().filter(|e: &i32| e.unsigned_abs() <= MAX_EXPONENT)?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if mantissa.len() > MAX_MANTISSA
-        || !is_digits(whole)
-        || !is_digits(fraction)
-        || whole.len() + fraction.len() == 0
-    {
-        return None;
-    }
-    let shift = exponent.unsigned_abs() as usize;
-    let (left, right) = ("0".repeat(shift), "0".repeat(shift));
-    let digits = format!("{left}{whole}{fraction}{right}");
-    let point = if exponent < 0 { whole.len() } else { whole.len() + 2 * shift };
-    let (whole, fraction) = digits.split_at(point);
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    let whole = if whole.is_empty() { "0" } else { whole };
-    Some(if fraction.is_empty() { whole.into() } else { format!("{whole}.{fraction}") })
 }
 
 #[cfg(test)]

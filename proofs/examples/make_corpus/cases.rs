@@ -12,9 +12,9 @@ use llmprove_proofs::{
 };
 use serde_json::json;
 
-use crate::AnyError;
+use crate::{AnyError, predicates};
 
-fn model_dir(name: &str) -> PathBuf {
+pub fn model_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
 }
 
@@ -30,7 +30,7 @@ fn statement(
 }
 
 /// λ uniform over all tokens but the target.
-fn uniform(vocabulary: u32, target: u32) -> Proof {
+pub fn uniform(vocabulary: u32, target: u32) -> Proof {
     let lambda: Vec<_> = (0..vocabulary).filter(|j| *j != target).map(|j| (j, 5)).collect();
     Proof::Head { denominator: 5 * u64::from(vocabulary - 1), lambda }
 }
@@ -52,7 +52,7 @@ fn block_statement(threshold: &str) -> Result<Statement, AnyError> {
 }
 
 /// Statement and certificate as file texts.
-fn pair(statement: &Statement, proof: Proof) -> Result<[String; 2], AnyError> {
+pub fn pair(statement: &Statement, proof: Proof) -> Result<[String; 2], AnyError> {
     let bytes = statement.to_json_bytes();
     let certificate = Certificate::new(statement.model.clone(), &bytes, proof);
     Ok([text(bytes)?, text(certificate.to_json_bytes())?])
@@ -67,6 +67,11 @@ fn write(
     let case = json!({"model": model, "expect": expect, "statement": statement, "certificate": certificate});
     Ok(fs::write(path, serde_json::to_string_pretty(&case)? + "\n")?)
 }
+
+/// Writes a case that holds: name, model, verdict, statement, proof.
+pub type Accepted<'a> = &'a dyn Fn(&str, &str, &str, Statement, Proof) -> Result<(), AnyError>;
+/// Writes a case with a defect: name, reason, model, the two texts.
+pub type Rejected<'a> = &'a dyn Fn(&str, &str, &str, [String; 2]) -> Result<(), AnyError>;
 
 /// Certificates that hold.
 pub fn accept(folder: &Path) -> Result<(), AnyError> {
@@ -149,7 +154,8 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         "refuted",
         statement("tiny-hooked", 1, "1e-4", None)?,
         witness(&[2, 3, 2]),
-    )
+    )?;
+    predicates::accept(&case)
 }
 
 /// Certificates with one defect each.
@@ -247,7 +253,7 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     case("other_statement_threshold", "OtherStatement", model, [lower, certificate.clone()])?;
     case("both_of_other_model", "StatementOfOtherModel", "tiny-llama", [text_of_statement, certificate])?;
 
-    stated("statement_unknown_predicate", "StatementMalformed", "\"ceiling\"", "\"floor\"")?;
+    stated("statement_unknown_predicate", "StatementMalformed", "\"ceiling\"", "\"roof\"")?;
     stated("statement_unknown_language", "StatementMalformed", "\"any\"", "\"some\"")?;
     stated("statement_unknown_field", "StatementMalformed", "\"max_len\":4", "\"max_len\":4,\"min_len\":2")?;
     stated("statement_without_threshold", "StatementMalformed", ",\"threshold\":\"0.97\"", "")?;
@@ -273,7 +279,7 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     witness("prefix_empty", "PrefixEmpty", "0.001", &[])?;
     witness("prefix_longer_than_statement", "PrefixTooLong", "0.001", &[1, 2, 3, 4, 5])?;
     witness("prefix_out_of_vocabulary", "PrefixOutOfVocabulary", "0.001", &[1, 8])?;
-    witness("probability_not_above", "ProbabilityNotAbove", "0.999", &[1, 2, 3])?;
+    witness("probability_not_above", "NotViolated", "0.999", &[1, 2, 3])?;
     let mut long = statement(model, 0, "0.001", None)?;
     long.max_len = None;
     let proof = Proof::Witness { prefix: vec![1; 7] };
@@ -285,7 +291,8 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
         case(name, expect, model, pair(&statement, Proof::Block(proof))?)
     })?;
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
-    case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)
+    case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)?;
+    predicates::reject(&case)
 }
 
 /// Writes a case: name, expected reason, statement, proof.

@@ -3,6 +3,7 @@
 
 mod cases;
 mod models;
+mod predicates;
 
 use std::fs;
 use std::io::ErrorKind;

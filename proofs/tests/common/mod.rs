@@ -48,7 +48,7 @@ pub fn check_proof(dir: &Path, statement: &Statement, proof: Proof) -> Result<Th
 
 /// The two ends of the probability in a theorem.
 pub fn ends(theorem: &Theorem) -> [f64; 2] {
-    theorem.probability.each_ref().map(|end| end.get().parse().unwrap())
+    theorem.probability.as_ref().unwrap().each_ref().map(|end| end.get().parse().unwrap())
 }
 
 /// Numerators that approximate the softmax of `logits` without the target, over 2^40.
