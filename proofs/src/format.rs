@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::language::Language;
 use crate::predicate::Predicate;
 use crate::reject::Reject;
 
 /// Longest accepted statement file in bytes.
-pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
+pub const MAX_STATEMENT_BYTES: usize = 16 << 20;
 /// Longest accepted certificate file in bytes.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 << 20;
 /// Largest denominator of a head certificate.
@@ -38,14 +39,6 @@ pub struct Statement {
     pub max_len: Option<u32>,
     /// What holds after each of them.
     pub predicate: Predicate,
-}
-
-/// A set of prefixes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// Every sequence of at least one token of the vocabulary.
-    Any,
 }
 
 /// An argument that settles one statement about one model. It never carries the claim itself.
@@ -180,6 +173,7 @@ impl Statement {
         if statement.max_len == Some(0) {
             return Err(Reject::NoPrefixes);
         }
+        statement.language.validate()?;
         Ok(statement)
     }
 }

@@ -27,6 +27,7 @@ mod format;
 mod forward;
 mod head;
 mod interval;
+mod language;
 mod linear;
 mod network;
 mod predicate;
@@ -39,9 +40,10 @@ pub use check::check;
 pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
-    BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS, Language, MAX_CERTIFICATE_BYTES,
+    BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS, MAX_CERTIFICATE_BYTES,
     MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Proof, Split, Statement, sha256_hex,
 };
+pub use language::Language;
 pub use predicate::Predicate;
 pub use reject::{CheckError, InputError, Reject};
 pub use theorem::{Theorem, Verdict};

@@ -47,6 +47,21 @@ pub enum Reject {
     /// `max_len` is zero.
     #[error("max_len is 0, so the statement speaks of no prefix at all")]
     NoPrefixes,
+    /// Ranges of a token set that are not in order.
+    #[error("a token set of the language is not a list of increasing, disjoint ranges [first,last]")]
+    LanguageSet,
+    /// A repetition of at least more than at most.
+    #[error("the language repeats at least {min} and at most {max} times")]
+    LanguageRepeat { min: u32, max: u32 },
+    /// Nested too deeply.
+    #[error("the language is nested deeper than {limit}")]
+    LanguageDepth { limit: usize },
+    /// A membership test that takes too long.
+    #[error("the language is too large: the test whether it holds the prefix takes more than {limit} steps")]
+    LanguageTooLarge { limit: usize },
+    /// A witness that the statement does not speak of.
+    #[error("the prefix does not belong to the statement's language")]
+    PrefixOutsideLanguage,
     /// The statement's target token does not exist.
     #[error("the statement's token {token} is not in the vocabulary of {vocabulary} tokens")]
     TargetOutOfVocabulary { token: u32, vocabulary: usize },

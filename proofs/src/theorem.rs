@@ -5,8 +5,12 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::format::{Language, Proof, Statement};
+use crate::format::{Proof, Statement};
 use crate::interval::Interval;
+use crate::language::Language;
+
+/// Longest language, in bytes of JSON, that a theorem shows in full.
+const MAX_LANGUAGE: usize = 500;
 
 /// What an accepted certificate says about its statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,7 +59,6 @@ impl Theorem {
         vocabulary: usize,
     ) -> Theorem {
         let (lower, upper) = quantity.decimals();
-        let Language::Any = statement.language;
         let claim = statement.predicate.words();
         let theorem = match proof {
             Proof::Head { .. } => {
@@ -86,6 +89,20 @@ impl Theorem {
             ),
             format!("a prefix is a sequence of at least one of the token ids 0 to {}", vocabulary - 1),
         ];
+        if statement.language != Language::Any {
+            let json = serde_json::to_string(&statement.language).unwrap_or_default();
+            let written =
+                if json.len() <= MAX_LANGUAGE { &json } else { "that the statement file describes" };
+            assumptions.push(match proof {
+                Proof::Head { .. } | Proof::Block(_) => format!(
+                    "the statement speaks of the language {written}; the argument holds for every prefix, in the \
+                     language or not"
+                ),
+                Proof::Witness { .. } => {
+                    format!("the statement speaks of the language {written}; the prefix belongs to it")
+                }
+            });
+        }
         let mut unproved = vec![
             "what a floating-point implementation computes; it differs by its rounding errors".to_string(),
             "which texts the tokenizer turns into a given prefix".to_string(),

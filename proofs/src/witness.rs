@@ -29,6 +29,9 @@ pub(crate) fn witness_refutes(
     if let Some(position) = prefix.iter().position(|token| index(*token) >= vocabulary) {
         return Err(Reject::PrefixOutOfVocabulary { token: prefix[position], position, vocabulary }.into());
     }
+    if !statement.language.contains(prefix)? {
+        return Err(Reject::PrefixOutsideLanguage.into());
+    }
     let predicate = &statement.predicate;
     let quantity = predicate.quantity(&logits(folder, head, prefix)?)?;
     if !predicate.is_violated_by(&quantity) {

@@ -106,9 +106,7 @@ fn proof(argument: Argument<'_>) -> format::Proof {
 
 /// The statement as the checker's format has it.
 fn in_file(statement: &Statement, model_digest: &str) -> Result<format::Statement, CertifyError> {
-    let language = match statement.language {
-        Language::Any => format::Language::Any,
-    };
+    let language = language_in_file(&statement.language);
     let max_len = statement.max_len.map(u32::try_from).transpose();
     let max_len = max_len.map_err(|e| CertifyError::Statement(e.to_string()))?;
     let predicate = predicate(&statement.predicate)?;
@@ -141,4 +139,17 @@ fn predicate(predicate: &Predicate) -> Result<format::Predicate, CertifyError> {
         }
         Predicate::AlwaysArgmax { token } => format::Predicate::AlwaysArgmax { token: *token },
     })
+}
+
+fn language_in_file(language: &Language) -> format::Language {
+    let all = |parts: &[Language]| parts.iter().map(language_in_file).collect();
+    match language {
+        Language::Any => format::Language::Any,
+        Language::Set(set) => format::Language::Set(set.ranges().iter().map(|&(a, b)| [a, b]).collect()),
+        Language::Seq(parts) => format::Language::Seq(all(parts)),
+        Language::Union(parts) => format::Language::Union(all(parts)),
+        Language::Repeat { of, min, max } => {
+            format::Language::Repeat { of: Box::new(language_in_file(of)), min: *min, max: *max }
+        }
+    }
 }

@@ -54,13 +54,22 @@ pub fn run(args: &AuditArgs) -> Result<Output, CliError> {
     let rows: Vec<(TokenId, Bounds)> = tokens.into_iter().zip(found).collect();
     rows.iter().try_for_each(|(token, bounds)| job::consistent(*token, bounds))?;
     if let Some(dir) = &certificates {
-        let statement = |predicate| Statement { language, max_len: limits.max_len, predicate };
+        let statement =
+            |predicate| Statement { language: language.clone(), max_len: limits.max_len, predicate };
         write_certificates(dir, &recorder, &folder, &rows, &thresholds, statement)?;
     }
     let model = folder.dir().display().to_string();
     let seconds = start.elapsed().as_secs_f64();
     let (thresholds, max_len) = (thresholds.as_slice(), limits.max_len);
-    let audit = Audit { model: &model, vocab: &vocab, language, max_len, thresholds, rows: &rows, seconds };
+    let audit = Audit {
+        model: &model,
+        vocab: &vocab,
+        language: &language,
+        max_len,
+        thresholds,
+        rows: &rows,
+        seconds,
+    };
     let code = audit.answer().exit_code();
     Ok(if args.json {
         Output::json(&audit.document(), code)

@@ -26,7 +26,7 @@ pub fn run(args: &CheckArgs) -> Result<Output, CliError> {
         Some(file) if answer != Answer::Unknown => {
             let predicate =
                 Predicate::Ceiling { token: job.token(), threshold: threshold.clone(), temperature: None };
-            let statement = Statement { language: job.language(), max_len: job.max_len(), predicate };
+            let statement = Statement { language: job.language().clone(), max_len: job.max_len(), predicate };
             Some(write_certificate(file, &recorder.files(job.digest(), &statement, answer)?)?)
         }
         _ => None,

@@ -78,7 +78,7 @@ impl Job {
             model: &self.name,
             vocab: &self.vocab,
             token: self.token,
-            language: self.language,
+            language: &self.language,
             max_len: self.limits.max_len,
             seconds: self.start.elapsed().as_secs_f64(),
         }
@@ -90,8 +90,8 @@ impl Job {
     }
 
     /// The prefixes in question.
-    pub fn language(&self) -> Language {
-        self.language
+    pub fn language(&self) -> &Language {
+        &self.language
     }
 
     /// The longest prefix in question.

@@ -23,7 +23,7 @@ pub struct Audit<'a> {
     /// Texts of tokens.
     pub vocab: &'a Vocab,
     /// The prefixes spoken of.
-    pub language: Language,
+    pub language: &'a Language,
     /// Longest prefix spoken of, in tokens; `None` for every length.
     pub max_len: Option<usize>,
     /// Thresholds in the order given.

@@ -13,7 +13,7 @@ pub struct Subject<'a> {
     /// The token spoken of.
     pub token: TokenId,
     /// The prefixes spoken of.
-    pub language: Language,
+    pub language: &'a Language,
     /// Longest prefix spoken of, in tokens; `None` for every length.
     pub max_len: Option<usize>,
     /// Seconds the run took.
@@ -34,6 +34,8 @@ impl Subject<'_> {
             (Language::Any, None) => "every prefix of every length".into(),
             (Language::Any, Some(1)) => "every prefix of 1 token".into(),
             (Language::Any, Some(n)) => format!("every prefix of 1 to {n} tokens"),
+            (language, None) => format!("every prefix in {language}"),
+            (language, Some(n)) => format!("every prefix of at most {n} tokens in {language}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Statements: for every prefix of a *language*, a *predicate* of the next-token distribution holds.
 
 mod decimal;
-mod language;
+pub mod language;
 mod predicate;
 mod statement;
 mod threshold;

@@ -51,6 +51,18 @@ fn block_statement(threshold: &str) -> Result<Statement, AnyError> {
     Ok(statement)
 }
 
+/// At most two free tokens, then one of 2, 3 and 5, then 3.
+fn suffix() -> Language {
+    let all = Language::Set(vec![[0, u32::MAX]]);
+    let free = Language::Repeat { of: Box::new(all), min: 0, max: Some(2) };
+    Language::Seq(vec![free, Language::Set(vec![[2, 3], [5, 5]]), Language::Set(vec![[3, 3]])])
+}
+
+fn about(language: Language, mut statement: Statement) -> Statement {
+    statement.language = language;
+    statement
+}
+
 /// Statement and certificate as file texts.
 pub fn pair(statement: &Statement, proof: Proof) -> Result<[String; 2], AnyError> {
     let bytes = statement.to_json_bytes();
@@ -148,6 +160,15 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         statement("tiny-qwen2", 1, "1e-6", None)?,
         witness(&[0, 6]),
     )?;
+    let in_language = |language| -> Result<Statement, AnyError> {
+        Ok(about(language, statement("tiny-gpt2", 0, "0.001", None)?))
+    };
+    case("witness_in_language", "tiny-gpt2", "refuted", in_language(suffix())?, witness(&[1, 7, 2, 3]))?;
+    let repeat = Language::Repeat { of: Box::new(suffix()), min: 0, max: None };
+    let union = Language::Union(vec![Language::Any, repeat]);
+    case("witness_in_union", "tiny-gpt2", "refuted", in_language(union)?, witness(&[2, 3, 5, 3]))?;
+    let of_language = about(suffix(), statement("tiny-gpt2", 3, "0.97", None)?);
+    case("head_of_language", "tiny-gpt2", "proved", of_language, uniform(8, 3))?;
     case(
         "witness_attention_only",
         "tiny-hooked",
@@ -255,6 +276,19 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
 
     stated("statement_unknown_predicate", "StatementMalformed", "\"ceiling\"", "\"roof\"")?;
     stated("statement_unknown_language", "StatementMalformed", "\"any\"", "\"some\"")?;
+    let any = "\"any\"";
+    stated("language_set_unordered", "LanguageSet", any, "{\"set\":[[3,4],[1,2]]}")?;
+    stated("language_set_overlapping", "LanguageSet", any, "{\"seq\":[{\"set\":[[1,3],[3,4]]}]}")?;
+    stated("language_set_backwards", "LanguageSet", any, "{\"set\":[[2,1]]}")?;
+    let repeat =
+        |min: &str, max: &str| format!("{{\"repeat\":{{\"of\":\"any\",\"min\":{min},\"max\":{max}}}}}");
+    stated("language_repeat_impossible", "LanguageRepeat", any, &repeat("3", "2"))?;
+    stated("language_repeat_negative", "StatementMalformed", any, &repeat("-1", "2"))?;
+    stated("language_unknown_field", "StatementMalformed", any, &repeat("1", "2,\"x\":0"))?;
+    stated("language_two_kinds", "StatementMalformed", any, "{\"seq\":[],\"union\":[]}")?;
+    let nested = |n: usize| format!("{}\"any\"{}", "{\"seq\":[".repeat(n), "]}".repeat(n));
+    stated("language_nested_40_deep", "LanguageDepth", any, &nested(40))?;
+    stated("language_nested_70_deep", "StatementMalformed", any, &nested(70))?;
     stated("statement_unknown_field", "StatementMalformed", "\"max_len\":4", "\"max_len\":4,\"min_len\":2")?;
     stated("statement_without_threshold", "StatementMalformed", ",\"threshold\":\"0.97\"", "")?;
     stated("statement_wrong_format", "WrongFormat", "llmprove-statement", "llmprove-certificate")?;
@@ -280,6 +314,13 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     witness("prefix_longer_than_statement", "PrefixTooLong", "0.001", &[1, 2, 3, 4, 5])?;
     witness("prefix_out_of_vocabulary", "PrefixOutOfVocabulary", "0.001", &[1, 8])?;
     witness("probability_not_above", "NotViolated", "0.999", &[1, 2, 3])?;
+    let outside = |name: &str, prefix: &[u32]| -> Result<(), AnyError> {
+        let statement = about(suffix(), statement(model, 0, "0.001", None)?);
+        let proof = Proof::Witness { prefix: prefix.to_vec() };
+        case(name, "PrefixOutsideLanguage", model, pair(&statement, proof)?)
+    };
+    outside("prefix_outside_language", &[1, 2, 4])?;
+    outside("prefix_only_begins_in_language", &[2])?;
     let mut long = statement(model, 0, "0.001", None)?;
     long.max_len = None;
     let proof = Proof::Witness { prefix: vec![1; 7] };

@@ -1,0 +1,139 @@
+//! Prefix languages: the universe of prefixes that a statement speaks of, and the test whether a prefix belongs to it.
+//!
+//! The test follows the definition. For a language L and a prefix x of n tokens, `ends(L, S)` is the set of positions at
+//! which a member of L may end that begins at a position in S ⊆ {0..n}; x is a member if `n ∈ ends(L, {0})`. A repetition
+//! applies its part again and again, and each round either keeps all positions (if the part holds the empty sequence) or
+//! moves the least one up (if it doesn't): after n + 1 rounds at most nothing changes any more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::reject::Reject;
+
+/// Most steps of a membership test: positions times nodes of the language that are visited.
+const MAX_STEPS: usize = 1 << 28;
+/// Deepest nesting.
+const MAX_DEPTH: usize = 32;
+
+/// A set of prefixes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Language {
+    /// Every sequence of at least one token of the vocabulary.
+    Any,
+    /// One token out of ranges `[first, last]`, both ends included, increasing and disjoint.
+    Set(Vec<[u32; 2]>),
+    /// A member of each part, one after the other; without parts, the empty sequence.
+    Seq(Vec<Language>),
+    /// A member of one of the parts; without parts, nothing.
+    Union(Vec<Language>),
+    /// Between `min` and `max` members of a language, one after the other.
+    Repeat {
+        /// What is repeated.
+        of: Box<Language>,
+        /// Least number of times.
+        min: u32,
+        /// Largest number of times; `None` for any.
+        max: Option<u32>,
+    },
+}
+
+impl Language {
+    /// Whether it is well formed: ranges in order, repetitions possible, nesting bounded.
+    pub(crate) fn validate(&self) -> Result<(), Reject> {
+        let mut open = vec![(self, 1)];
+        while let Some((language, depth)) = open.pop() {
+            if depth > MAX_DEPTH {
+                return Err(Reject::LanguageDepth { limit: MAX_DEPTH });
+            }
+            match language {
+                Language::Any => {}
+                Language::Set(ranges) => {
+                    let ordered = ranges.iter().all(|[first, last]| first <= last)
+                        && ranges.windows(2).all(|pair| pair[0][1] < pair[1][0]);
+                    if !ordered {
+                        return Err(Reject::LanguageSet);
+                    }
+                }
+                Language::Seq(parts) | Language::Union(parts) => {
+                    open.extend(parts.iter().map(|part| (part, depth + 1)));
+                }
+                Language::Repeat { of, min, max } => {
+                    if let Some(max) = max.filter(|max| max < min) {
+                        return Err(Reject::LanguageRepeat { min: *min, max });
+                    }
+                    open.push((of, depth + 1));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `prefix` belongs to it.
+    pub(crate) fn contains(&self, prefix: &[u32]) -> Result<bool, Reject> {
+        let mut start = vec![false; prefix.len() + 1];
+        start[0] = true;
+        Ok(*self.ends(prefix, &start, &mut 0)?.last().unwrap_or(&false))
+    }
+
+    /// Where members may end that begin at a position in `starts`, `[prefix.len() + 1]`.
+    fn ends(&self, prefix: &[u32], starts: &[bool], steps: &mut usize) -> Result<Vec<bool>, Reject> {
+        *steps += starts.len();
+        if *steps > MAX_STEPS {
+            return Err(Reject::LanguageTooLarge { limit: MAX_STEPS });
+        }
+        let mut ends = vec![false; starts.len()];
+        match self {
+            Language::Any => {
+                for position in 1..starts.len() {
+                    ends[position] = starts[position - 1] || ends[position - 1];
+                }
+            }
+            Language::Set(ranges) => {
+                for (position, token) in prefix.iter().enumerate() {
+                    let after = ranges.partition_point(|[first, _]| first <= token);
+                    let inside = after.checked_sub(1).is_some_and(|k| *token <= ranges[k][1]);
+                    ends[position + 1] = starts[position] && inside;
+                }
+            }
+            Language::Seq(parts) => {
+                ends = starts.to_vec();
+                for part in parts {
+                    ends = part.ends(prefix, &ends, steps)?;
+                }
+            }
+            Language::Union(parts) => {
+                for part in parts {
+                    join(&mut ends, &part.ends(prefix, starts, steps)?);
+                }
+            }
+            Language::Repeat { of, min, max } => {
+                let mut reached = starts.to_vec();
+                let mut times = 0;
+                loop {
+                    if times >= *min {
+                        join(&mut ends, &reached);
+                    }
+                    if Some(times) == *max {
+                        break;
+                    }
+                    let next = of.ends(prefix, &reached, steps)?;
+                    if next == reached {
+                        // So it stays, for as many times as `min` may ask for.
+                        join(&mut ends, &reached);
+                        break;
+                    }
+                    (reached, times) = (next, times + 1);
+                }
+            }
+        }
+        Ok(ends)
+    }
+}
+
+/// Adds the positions of `other`.
+fn join(set: &mut [bool], other: &[bool]) {
+    set.iter_mut().zip(other).for_each(|(a, b)| *a |= *b);
+}
+
+#[cfg(test)]
+mod tests;
