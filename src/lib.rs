@@ -5,6 +5,7 @@
 //! certified `lower <= max P <= upper`. Theorems are about the exact real function of the stored weights.
 
 pub mod certify;
+pub mod decide;
 pub mod limits;
 pub mod model;
 pub mod num;
@@ -13,4 +14,5 @@ pub mod relax;
 pub mod report;
 pub mod search;
 pub mod spec;
+pub mod suite;
 pub mod verdict;

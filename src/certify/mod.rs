@@ -6,4 +6,4 @@
 mod block;
 mod recorder;
 
-pub use recorder::{CertifyError, Files, Recorder};
+pub use recorder::{CertifyError, Files, Recorder, statement_file};

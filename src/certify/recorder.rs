@@ -89,7 +89,7 @@ impl Recorder {
             Answer::Unknown => None,
         });
         let (_, proof) = argument.ok_or(CertifyError::NoArgument { token, answer })?;
-        let statement = in_file(statement, model_digest)?.to_json_bytes();
+        let statement = statement_file(statement, model_digest)?;
         let certificate = format::Certificate::new(model_digest.into(), &statement, proof.clone());
         Ok(Files { certificate: certificate.to_json_bytes(), statement })
     }
@@ -102,6 +102,14 @@ fn proof(argument: Argument<'_>) -> format::Proof {
         }
         Argument::Block(block) => super::block::proof(block),
     }
+}
+
+/// The statement file: what certificates are bound to, and so the name under which an answer can be looked up.
+///
+/// # Errors
+/// A statement that the format cannot hold.
+pub fn statement_file(statement: &Statement, model_digest: &str) -> Result<Vec<u8>, CertifyError> {
+    Ok(in_file(statement, model_digest)?.to_json_bytes())
 }
 
 /// The statement as the checker's format has it.

@@ -25,6 +25,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Look for a prefix after which the token is as likely as possible
     Search(SearchArgs),
+    /// Decide every statement of a suite and write its certificates
+    Prove(ProveArgs),
+    /// Check a suite's certificates, prove again what changed, and fail if a statement broke
+    Ci(CiArgs),
     /// Show what a model folder holds and which provers apply
     Inspect(InspectArgs),
 }
@@ -120,6 +124,55 @@ pub struct SearchArgs {
     /// Print one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmprove prove`.
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// Pass over the certificates that are there and decide everything anew
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `llmprove ci`.
+#[derive(Debug, Args)]
+pub struct CiArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// Write certificates that are new or issued again to DIR; those of the suite are only read
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A suite and where reports of it go.
+#[derive(Debug, Args)]
+pub struct SuiteArgs {
+    /// TOML file of statements
+    #[arg(value_name = "SUITE")]
+    pub file: PathBuf,
+    /// Folder of the suite's certificates [default: certificates, beside the suite]
+    #[arg(long, value_name = "DIR")]
+    pub certificates: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub threads: Option<String>,
+    /// Seed of the random choices
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
+    pub seed: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Also write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Also write a SARIF report: one result per statement that is not as expected
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// Also write a summary in Markdown, such as for "$GITHUB_STEP_SUMMARY"
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
 }
 
 /// `llmprove inspect`.

@@ -1,9 +1,8 @@
 //! `llmprove check`: PROVED, REFUTED or UNKNOWN for one token and one threshold.
 
-use llmprove::certify::Recorder;
+use llmprove::decide::Decision;
 use llmprove::report::bounds::Certificate;
 use llmprove::report::{bounds, json};
-use llmprove::search::Aim;
 use llmprove::spec::{Predicate, Statement};
 use llmprove::verdict::Answer;
 
@@ -19,16 +18,12 @@ pub fn run(args: &CheckArgs) -> Result<Output, CliError> {
     let provers = options::provers(&args.provers)?;
     let file = args.certificate.as_deref().map(options::output_file).transpose()?;
     let job = Job::new(&args.model, &args.token, &args.run, &args.time)?;
-    let recorder = Recorder::default();
-    let found = job.run(provers, Aim::Exceed(std::slice::from_ref(&threshold)), &recorder)?;
-    let answer = found.answer(&threshold);
-    let written = match file {
-        Some(file) if answer != Answer::Unknown => {
-            let predicate =
-                Predicate::Ceiling { token: job.token(), threshold: threshold.clone(), temperature: None };
-            let statement = Statement { language: job.language().clone(), max_len: job.max_len(), predicate };
-            Some(write_certificate(file, &recorder.files(job.digest(), &statement, answer)?)?)
-        }
+    let predicate =
+        Predicate::Ceiling { token: job.token(), threshold: threshold.clone(), temperature: None };
+    let statement = Statement { language: job.language().clone(), max_len: job.max_len(), predicate };
+    let Decision { answer, bounds: found, files } = job.decide(provers, &statement)?;
+    let written = match (file, &files) {
+        (Some(file), Some(files)) => Some(write_certificate(file, files)?),
         _ => None,
     };
     let subject = job.subject();

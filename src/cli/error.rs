@@ -3,8 +3,10 @@
 use std::fmt;
 
 use llmprove::certify::CertifyError;
+use llmprove::decide::DecideError;
 use llmprove::model::LoadError;
 use llmprove::prove::PortfolioError;
+use llmprove::suite::SuiteError;
 
 /// Ends the command with exit code 2.
 #[derive(Debug)]
@@ -51,5 +53,17 @@ impl From<PortfolioError> for CliError {
 impl From<CertifyError> for CliError {
     fn from(error: CertifyError) -> CliError {
         CliError { message: error.to_string(), help: None }
+    }
+}
+
+impl From<DecideError> for CliError {
+    fn from(error: DecideError) -> CliError {
+        CliError { message: error.to_string(), help: None }
+    }
+}
+
+impl From<SuiteError> for CliError {
+    fn from(error: SuiteError) -> CliError {
+        CliError { message: error.to_string(), help: Some(error.help) }
     }
 }

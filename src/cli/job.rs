@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use llmprove::certify::Recorder;
+use llmprove::decide::{Decision, decide};
 use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId, Vocab};
 use llmprove::num::decimal::{round_down, round_up};
 use llmprove::prove::{Arguments, Event, Portfolio};
 use llmprove::report::Subject;
 use llmprove::search::Aim;
-use llmprove::spec::Language;
+use llmprove::spec::{Language, Statement};
 use llmprove::verdict::{Bounds, Prover};
 
 use super::args::{ModelArgs, RunArgs, TokenArgs};
@@ -57,19 +58,19 @@ impl Job {
         let progress = Progress::start();
         let observe = |event: Event<'_>| {
             recorder.notice(event);
-            match event {
-                Event::Stage(what) => progress.say(what.to_owned()),
-                Event::Upper { upper, .. } => progress.say(format!("max P <= {}", round_up(upper, DIGITS))),
-                Event::Lower { witness, .. } => {
-                    progress.say(format!("max P >= {}", round_down(witness.lower, DIGITS)));
-                }
-            }
+            show(&progress, event);
         };
         let portfolio = Portfolio::open(&self.folder, provers)?;
         let found = portfolio.bound(&[self.token], aim, Arguments::Kept, &self.limits, &observe)?;
         let bounds = found.into_iter().next().expect("one token, one answer");
         consistent(self.token, &bounds)?;
         Ok(bounds)
+    }
+
+    /// Works on a statement about the model until it is decided or the limits are reached.
+    pub fn decide(&self, provers: BTreeSet<Prover>, statement: &Statement) -> Result<Decision, CliError> {
+        let progress = Progress::start();
+        Ok(decide(&self.folder, statement, provers, &self.limits, &|event| show(&progress, event))?)
     }
 
     /// What the report is about.
@@ -98,10 +99,16 @@ impl Job {
     pub fn max_len(&self) -> Option<usize> {
         self.limits.max_len
     }
+}
 
-    /// Digest of the model folder.
-    pub fn digest(&self) -> &str {
-        self.folder.digest()
+/// An event on the progress line.
+fn show(progress: &Progress, event: Event<'_>) {
+    match event {
+        Event::Stage(what) => progress.say(what.to_owned()),
+        Event::Upper { upper, .. } => progress.say(format!("max P <= {}", round_up(upper, DIGITS))),
+        Event::Lower { witness, .. } => {
+            progress.say(format!("max P >= {}", round_down(witness.lower, DIGITS)));
+        }
     }
 }
 

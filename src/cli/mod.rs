@@ -12,6 +12,7 @@ mod options;
 mod output;
 mod progress;
 mod search;
+mod suite;
 mod token;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ pub fn main() -> ExitCode {
         Command::Bound(args) => (bound::run(args), args.json),
         Command::Audit(args) => (audit::run(args), args.json),
         Command::Search(args) => (search::run(args), args.json),
+        Command::Prove(args) => (suite::prove(args), args.suite.json),
+        Command::Ci(args) => (suite::ci(args), args.suite.json),
         Command::Inspect(args) => (inspect::run(args), args.json),
     };
     match result {

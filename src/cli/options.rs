@@ -94,17 +94,17 @@ pub fn limits(args: &RunArgs, time: &str, context: usize) -> Result<Limits, CliE
         CliError::new(format!("--time {time} is not a number of seconds"), "give a limit such as --time 30")
     })?;
     let max_len = args.max_len.as_deref().map(|text| max_len(text, context)).transpose()?;
-    let seed = args.seed.parse().map_err(|_| {
-        CliError::new(
-            format!("--seed {} is not a whole number from 0 to 2^64 - 1", args.seed),
-            "use --seed 0",
-        )
-    })?;
-    if let Some(text) = &args.threads {
-        set_threads(text)?;
-    }
+    let seed = seed(&args.seed)?;
+    set_threads(args.threads.as_deref())?;
     let limits = Limits { seed, max_len, ..Limits::default() };
     Ok(if seconds < MAX_SECONDS { limits.within(Duration::from_secs_f64(seconds)) } else { limits })
+}
+
+/// The seed of random choices.
+pub fn seed(text: &str) -> Result<u64, CliError> {
+    text.parse().map_err(|_| {
+        CliError::new(format!("--seed {text} is not a whole number from 0 to 2^64 - 1"), "use --seed 0")
+    })
 }
 
 fn max_len(text: &str, context: usize) -> Result<usize, CliError> {
@@ -120,7 +120,9 @@ fn max_len(text: &str, context: usize) -> Result<usize, CliError> {
     }
 }
 
-fn set_threads(text: &str) -> Result<(), CliError> {
+/// Sets the number of worker threads, where the flag is given.
+pub fn set_threads(text: Option<&str>) -> Result<(), CliError> {
+    let Some(text) = text else { return Ok(()) };
     let help = format!("give a number from 1 to {MAX_THREADS}, or leave --threads out for one per core");
     let bad = |why: &str| CliError::new(format!("--threads {text} {why}"), help.clone());
     let n = text

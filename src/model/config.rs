@@ -4,9 +4,9 @@
 //! nor is known to leave the function alone (training, generation and bookkeeping settings). A setting that changes
 //! what the model computes and that a family does not know is therefore an error and never a wrong theorem.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -91,7 +91,7 @@ pub struct Config {
     bytes: Vec<u8>,
     settings: Map<String, Value>,
     family: &'static str,
-    read: RefCell<BTreeSet<String>>,
+    read: Mutex<BTreeSet<String>>,
 }
 
 impl Config {
@@ -104,13 +104,17 @@ impl Config {
             Ok(settings) => settings,
             Err(source) => return Err(LoadError::Json { path, source }),
         };
-        Ok(Config { path, bytes, settings, family: "", read: RefCell::default() })
+        Ok(Config { path, bytes, settings, family: "", read: Mutex::default() })
     }
 
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn read(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Content of the file as it was read.
@@ -132,7 +136,7 @@ impl Config {
 
     /// The value of a setting; an absent one and `null` are the same.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.read.borrow_mut().insert(key.to_owned());
+        self.read().insert(key.to_owned());
         self.settings.get(key).filter(|value| !value.is_null())
     }
 
@@ -195,7 +199,7 @@ impl Config {
 
     /// Marks settings that leave the function of this family alone.
     pub fn harmless(&self, keys: &[&str]) {
-        self.read.borrow_mut().extend(keys.iter().map(|key| (*key).to_owned()));
+        self.read().extend(keys.iter().map(|key| (*key).to_owned()));
     }
 
     /// A pointwise nonlinearity by its `transformers` name.
@@ -237,7 +241,7 @@ impl Config {
     /// # Errors
     /// The first setting, in the order of names, that is not understood.
     pub fn finish(&self) -> Result<(), LoadError> {
-        let read = self.read.borrow();
+        let read = self.read();
         let understood = |key: &str| read.contains(key) || HARMLESS.contains(&key) || key.starts_with('_');
         match self.settings.iter().find(|(key, value)| !understood(key) && !value.is_null()) {
             Some((key, value)) => Err(LoadError::UnknownSetting {

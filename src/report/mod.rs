@@ -5,9 +5,12 @@
 pub mod audit;
 mod bar;
 pub mod bounds;
+mod claim;
 pub mod inspect;
 pub mod json;
 mod style;
 mod subject;
+pub mod suite;
 
+pub use claim::claim;
 pub use subject::Subject;

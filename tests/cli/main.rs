@@ -6,6 +6,7 @@ mod documents;
 mod errors;
 mod interrupt;
 mod readme;
+mod suite;
 
 use std::path::{Path, PathBuf};
 
