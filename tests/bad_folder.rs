@@ -369,6 +369,24 @@ fn settings() {
 }
 
 #[test]
+fn recurrent_models() {
+    let expect = |name: &str, key: &str, value: Value, fragments: &[&str]| {
+        let copy = Copy::of(name);
+        copy.config(|config| drop(config.insert(key.into(), value)));
+        copy.expect(fragments);
+    };
+    expect("rwkv4-tied", "rescale_every", json!(6), &["rescale_every = 6", "must be 0"]);
+    expect("rwkv4-tied", "attention_hidden_size", json!(8), &["attention.key.weight", "[6, 8]", "[8, 8]"]);
+    expect("rwkv4-tied", "head_size", json!(4), &["head_size = 4 is not understood for a rwkv model"]);
+    expect("rwkv7-norm-f16", "head_size", json!(8), &["head_size = 8", "num_attention_heads"]);
+    expect("rwkv7-norm-f16", "num_attention_heads", json!(3), &["must divide hidden_size = 8"]);
+    expect("rwkv7-norm-f16", "use_ln0", json!(false), &["uses tensor blocks.0.ln0.bias"]);
+    let narrow = Copy::of("rwkv7-norm-f16");
+    narrow.weights(|header, _| header["blocks.1.att.w1"]["shape"] = json!([24]));
+    narrow.expect(&["blocks.1.att.w1", "[24]"]);
+}
+
+#[test]
 fn shards() {
     const INDEX: &str = "model.safetensors.index.json";
     let name = "gpt2-shards-bf16";

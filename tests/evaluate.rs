@@ -53,6 +53,43 @@ fn shared_prefixes_change_nothing() {
     }
 }
 
+/// Logits that the authors of rwkv.cpp recorded with their own implementation, after `"in`.
+#[test]
+fn rwkv_4_gives_the_logits_of_its_authors() {
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        prompt_bytes: Vec<u32>,
+        logits_after_prompt: Vec<f32>,
+    }
+    let Some(models) = shared_models("rwkv.cpp's logits") else { return };
+    let dir = models.join("tiny-rwkv-4-660K");
+    let recorded = std::fs::read(dir.join("expected_logits.json")).unwrap();
+    let Recorded { prompt_bytes, logits_after_prompt } = serde_json::from_slice(&recorded).unwrap();
+    let model = ModelFolder::open(dir).unwrap().load().unwrap();
+    let logits = Evaluator::new(&model).next_logits(&[prompt_bytes]).unwrap();
+    let expected = Array2::from_shape_vec((1, 256), logits_after_prompt).unwrap();
+    assert!(difference(&logits, &expected) < 3e-6);
+}
+
+/// The task that this model was trained for: digits, a comma, the digits in reverse order.
+#[test]
+fn rwkv_7_reverses_digits() {
+    let Some(models) = shared_models("reversing digits") else { return };
+    let folder = ModelFolder::open(models.join("rwkv7-reverse-38K")).unwrap();
+    let (model, vocab) = (folder.load().unwrap(), folder.vocab().unwrap());
+    let evaluator = Evaluator::new(&model);
+    for digits in ["7", "4829301", "31415926535897932384626433832795"] {
+        let mut text = format!("{digits},");
+        for _ in 0..digits.len() {
+            let logits = evaluator.next_logits(&[vocab.encode(&text).unwrap()]).unwrap();
+            let best = (0..12).max_by(|&i, &j| logits[[0, i]].total_cmp(&logits[[0, j]])).unwrap();
+            text += &vocab.text(best as u32);
+        }
+        let reversed: String = digits.chars().rev().collect();
+        assert_eq!(text, format!("{digits},{reversed}"));
+    }
+}
+
 #[test]
 fn probabilities_sum_to_one() {
     let Some(models) = shared_models("probabilities") else { return };

@@ -22,6 +22,10 @@ pub(crate) enum Family {
     Qwen2,
     /// `hooked_transformer`: the TransformerLens layout, attention only, without norms.
     Hooked,
+    /// `rwkv`: RWKV-4, recurrent.
+    Rwkv4,
+    /// `rwkv7`: RWKV-7, recurrent, with the tensor names of its authors.
+    Rwkv7,
 }
 
 /// How much of the network a rule looks at.
@@ -101,7 +105,14 @@ impl Family {
                     ("use_mrope", "false"),
                     ("is_encoder_decoder", "false"),
                 ];
-                config.refuse_unknown(&fixed, &format!("{llama} sliding_window max_window_layers"))?;
+                config.refuse_unknown(
+                    &fixed,
+                    &format!("{llama} sliding_window max_window_layers layer_types"),
+                )?;
+                let kinds: Vec<String> = config.get("layer_types")?.unwrap_or_default();
+                if kinds.iter().any(|kind| kind != "full_attention") {
+                    return Err(InputError::Config("layer_types holds others than full_attention".into()));
+                }
                 Ok(Family::Qwen2)
             }
             "hooked_transformer" => {
@@ -116,17 +127,35 @@ impl Family {
                     ("scale_attn_by_inverse_layer_idx", "false"),
                     ("final_rms", "false"),
                 ];
-                let free = "d_vocab d_model d_head n_ctx n_layers n_heads attn_scale act_fn checkpoint_index
+                let free = "d_vocab d_vocab_out d_model d_head n_ctx n_layers n_heads attn_scale act_fn checkpoint_index
                     checkpoint_label_type checkpoint_value default_prepend_bos device eps from_checkpoint gated_mlp init_mode
                     init_weights model_name n_devices n_params original_architecture seed tokenizer_name
                     tokenizer_prepends_bos use_attn_in use_attn_result use_hook_mlp_in use_hook_tokens
                     use_split_qkv_input window_size";
                 config.need::<bool>("attn_only")?;
                 config.refuse_unknown(&fixed, free)?;
+                if config.get("d_vocab_out")?.unwrap_or(config.size("d_vocab")?) != config.size("d_vocab")? {
+                    return Err(InputError::Config("d_vocab_out is not d_vocab".into()));
+                }
                 Ok(Family::Hooked)
             }
+            "rwkv" => {
+                // Halving the residual every so many layers is another function, as ε does not shrink with it.
+                config.need::<usize>("rescale_every")?;
+                let free = "vocab_size hidden_size num_hidden_layers layer_norm_epsilon tie_word_embeddings
+                    attention_hidden_size intermediate_size context_length";
+                config.refuse_unknown(&[("rescale_every", "0")], free)?;
+                Ok(Family::Rwkv4)
+            }
+            "rwkv7" => {
+                let free = "vocab_size hidden_size num_hidden_layers head_size num_attention_heads intermediate_size
+                    layer_norm_epsilon group_norm_epsilon use_ln0 head_bias attention_output_bias tie_word_embeddings
+                    context_length";
+                config.refuse_unknown(&[], free)?;
+                Ok(Family::Rwkv7)
+            }
             other => {
-                let known = "gpt2, llama, qwen2, hooked_transformer";
+                let known = "gpt2, llama, qwen2, hooked_transformer, rwkv, rwkv7";
                 Err(InputError::Config(format!("model_type {other:?} is not one of {known}")))
             }
         }
@@ -146,6 +175,11 @@ impl Family {
                 ("norm.", "embed_tokens.", "lm_head.", &[".rotary_emb.inv_freq"])
             }
             Family::Hooked => ("ln_final.", "embed.", "unembed.", &[".attn.mask", ".attn.IGNORE"]),
+            Family::Rwkv4 => ("ln_out.", "embeddings.", "head.", &[]),
+            // The first layer has no earlier values to blend in.
+            Family::Rwkv7 => {
+                ("ln_out.", "emb.", "head.", &["blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2"])
+            }
         };
         match scope {
             Scope::Head => {
@@ -161,7 +195,7 @@ impl Folder {
     pub fn vocabulary_and_width(&self) -> Result<[usize; 2], InputError> {
         let [vocabulary, width] = match self.family {
             Family::Gpt2 => ["vocab_size", "n_embd"],
-            Family::Llama | Family::Qwen2 => ["vocab_size", "hidden_size"],
+            Family::Llama | Family::Qwen2 | Family::Rwkv4 | Family::Rwkv7 => ["vocab_size", "hidden_size"],
             Family::Hooked => ["d_vocab", "d_model"],
         };
         Ok([self.config.size(vocabulary)?, self.config.size(width)?])
@@ -173,12 +207,12 @@ impl Folder {
         match self.family {
             Family::Gpt2 => Ok(Head {
                 norm: Some(self.layer_norm("ln_f", width)?),
-                unembed: Cow::Borrowed(self.unembed("wte.weight", &shape)?),
+                unembed: Cow::Borrowed(self.unembed("lm_head.weight", "wte.weight", &shape)?),
                 bias: self.find("lm_head.bias", &[vocabulary])?,
             }),
             Family::Llama | Family::Qwen2 => Ok(Head {
                 norm: Some(self.rms_norm("norm.weight", width)?),
-                unembed: Cow::Borrowed(self.unembed("embed_tokens.weight", &shape)?),
+                unembed: Cow::Borrowed(self.unembed("lm_head.weight", "embed_tokens.weight", &shape)?),
                 bias: None,
             }),
             Family::Hooked => Ok(Head {
@@ -186,19 +220,32 @@ impl Folder {
                 unembed: Cow::Owned(self.tensor("unembed.W_U", &[width, vocabulary])?.transposed()),
                 bias: self.find("unembed.b_U", &[vocabulary])?,
             }),
+            Family::Rwkv4 => Ok(Head {
+                norm: Some(self.layer_norm("ln_out", width)?),
+                unembed: Cow::Borrowed(self.unembed("head.weight", "embeddings.weight", &shape)?),
+                bias: None,
+            }),
+            Family::Rwkv7 => Ok(Head {
+                norm: Some(self.layer_norm("ln_out", width)?),
+                unembed: Cow::Borrowed(self.unembed("head.weight", "emb.weight", &shape)?),
+                bias: match self.config.get("head_bias")?.unwrap_or(false) {
+                    true => Some(self.tensor("head.bias", &[vocabulary])?),
+                    false => None,
+                },
+            }),
         }
     }
 
-    /// lm_head.weight, or the embedding where the configuration ties the two.
-    fn unembed(&self, embed: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
+    /// The tensor `name`, or the embedding where the configuration ties the two.
+    fn unembed(&self, name: &str, embed: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
         if !self.family.is_tied(&self.config)? {
-            return self.tensor("lm_head.weight", shape);
+            return self.tensor(name, shape);
         }
         let embed = self.tensor(embed, shape)?;
-        match self.find("lm_head.weight", shape)? {
+        match self.find(name, shape)? {
             Some(stored) if stored.values != embed.values => {
                 let what = "differs from the embedding that tie_word_embeddings says it is".into();
-                Err(InputError::Tensor { name: "lm_head.weight".into(), what })
+                Err(InputError::Tensor { name: name.into(), what })
             }
             _ => Ok(embed),
         }
@@ -221,7 +268,7 @@ impl Folder {
     }
 
     /// The head rule needs ε >= 0.
-    fn epsilon(&self, key: &str, default: &str) -> Result<Interval, InputError> {
+    pub fn epsilon(&self, key: &str, default: &str) -> Result<Interval, InputError> {
         match self.config.decimal(key)?.map_or_else(|| Decimal::parse(default), Ok) {
             Ok(epsilon) if *epsilon.value() >= RBig::ZERO => Ok(Interval::rational(epsilon.value())),
             _ => Err(InputError::Config(format!("{key} is negative"))),

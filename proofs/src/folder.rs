@@ -29,7 +29,7 @@ pub(crate) struct Folder {
     pub config: Config,
     /// Its `model_type`.
     pub family: Family,
-    /// Under their names without `transformer.` or `model.` in front.
+    /// Under their names without `transformer.`, `model.` or `rwkv.` in front.
     tensors: BTreeMap<String, Tensor>,
     /// Names that a rule asked for.
     used: RefCell<BTreeSet<String>>,
@@ -92,7 +92,7 @@ impl Folder {
         Ok(Folder { digest: digest(&hashes), config, family, tensors, used: RefCell::default() })
     }
 
-    /// The tensor `name` (without `transformer.` or `model.` in front) if it is there; its shape must be `shape`.
+    /// The tensor `name` (without `transformer.`, `model.` or `rwkv.` in front) if it is there; its shape must be `shape`.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&Tensor>, InputError> {
         self.used.borrow_mut().insert(name.into());
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
@@ -107,6 +107,14 @@ impl Folder {
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<&Tensor, InputError> {
         let missing = || InputError::Tensor { name: name.into(), what: "missing".into() };
         self.find(name, shape)?.ok_or_else(missing)
+    }
+
+    /// Columns of the matrix `name`; 1 for what is none, so that asking for it by its shape says so.
+    pub fn columns(&self, name: &str) -> usize {
+        match self.tensors.get(name).map(|tensor| &tensor.shape[..]) {
+            Some([_, columns]) => *columns,
+            _ => 1,
+        }
     }
 
     /// Refuses a tensor that was read but that no rule asked for: the model might be another one than the rules know.

@@ -12,6 +12,7 @@ use crate::head::index;
 use crate::interval::Interval;
 use crate::linear::{Linear, Vector};
 use crate::network::{Activation, Attention, Layer, Mlp};
+use crate::recurrence::{channel_mix, wkv4, wkv7};
 use crate::reject::{CheckError, Reject};
 use crate::tensor::Tensor;
 
@@ -33,6 +34,12 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
             None => embedding,
         });
     }
+    if let Some(norm) = folder.embedding_norm()? {
+        for x in &mut x {
+            *x = normalised(Some(&norm), x)?;
+        }
+    }
+    let mut first_values = Vec::new();
     let n_blocks = folder.n_blocks()?;
     for block in 0..n_blocks {
         // Only the last position is read after the last block.
@@ -45,6 +52,9 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
                         *x = sum(x, &feed_forward(&mlp, x)?);
                     }
                 }
+                Layer::Wkv4(layer) => wkv4(&layer, &mut x)?,
+                Layer::Wkv7(layer) => wkv7(&layer, &mut x, &mut first_values)?,
+                Layer::ChannelMix(layer) => channel_mix(&layer, &mut x)?,
             }
         }
     }

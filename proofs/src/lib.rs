@@ -31,6 +31,8 @@ mod language;
 mod linear;
 mod network;
 mod predicate;
+mod recurrence;
+mod recurrent;
 mod reject;
 mod tensor;
 mod theorem;

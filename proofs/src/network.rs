@@ -7,6 +7,7 @@ use crate::family::{Family, Norm};
 use crate::folder::Folder;
 use crate::interval::Interval;
 use crate::linear::Linear;
+use crate::recurrent::{ChannelMix, Wkv4, Wkv7};
 use crate::reject::InputError;
 use crate::tensor::Tensor;
 
@@ -15,6 +16,9 @@ use crate::tensor::Tensor;
 pub(crate) enum Layer<'a> {
     Attention(Attention<'a>),
     Mlp(Mlp<'a>),
+    Wkv4(Wkv4<'a>),
+    Wkv7(Box<Wkv7<'a>>),
+    ChannelMix(ChannelMix<'a>),
 }
 
 /// Causal self-attention; query head `h` reads key/value head `h / (n_heads / n_kv_heads)`.
@@ -65,6 +69,7 @@ impl Folder {
             Family::Gpt2 => "n_positions",
             Family::Llama | Family::Qwen2 => "max_position_embeddings",
             Family::Hooked => "n_ctx",
+            Family::Rwkv4 | Family::Rwkv7 => "context_length",
         })
     }
 
@@ -72,7 +77,7 @@ impl Folder {
     pub fn n_blocks(&self) -> Result<usize, InputError> {
         self.config.size(match self.family {
             Family::Gpt2 => "n_layer",
-            Family::Llama | Family::Qwen2 => "num_hidden_layers",
+            Family::Llama | Family::Qwen2 | Family::Rwkv4 | Family::Rwkv7 => "num_hidden_layers",
             Family::Hooked => "n_layers",
         })
     }
@@ -84,6 +89,8 @@ impl Folder {
             Family::Gpt2 => ("wte.weight", Some("wpe.weight")),
             Family::Llama | Family::Qwen2 => ("embed_tokens.weight", None),
             Family::Hooked => ("embed.W_E", Some("pos_embed.W_pos")),
+            Family::Rwkv4 => ("embeddings.weight", None),
+            Family::Rwkv7 => ("emb.weight", None),
         };
         let context = self.context()?;
         let positions = positions.map(|name| self.tensor(name, &[context, width])).transpose()?;
@@ -96,6 +103,8 @@ impl Folder {
             Family::Gpt2 => self.gpt2_block(i),
             Family::Llama | Family::Qwen2 => self.llama_block(i),
             Family::Hooked => self.hooked_block(i),
+            Family::Rwkv4 => self.rwkv4_block(i),
+            Family::Rwkv7 => self.rwkv7_block(i),
         }
     }
 
@@ -240,7 +249,7 @@ impl Folder {
 }
 
 /// `a / b`, which must be exact.
-fn quotient(a: usize, b: usize, a_name: &str, b_name: &str) -> Result<usize, InputError> {
+pub(crate) fn quotient(a: usize, b: usize, a_name: &str, b_name: &str) -> Result<usize, InputError> {
     match a.checked_rem(b) {
         Some(0) => Ok(a / b),
         _ => Err(InputError::Config(format!("{a_name} = {a} is not a multiple of {b_name} = {b}"))),

@@ -168,7 +168,8 @@ pub(crate) fn read_tensors(
             return Err(fault(what));
         };
         position = end;
-        let short = name.strip_prefix("transformer.").or(name.strip_prefix("model.")).unwrap_or(name);
+        let short = ["transformer.", "model.", "rwkv."].iter().find_map(|front| name.strip_prefix(front));
+        let short = short.unwrap_or(name);
         let mut data = reader.take(end - begin);
         if !want(short) {
             std::io::copy(&mut data, &mut std::io::sink()).map_err(unreadable)?;

@@ -39,18 +39,24 @@ fn witness_enclosures_contain_recorded_values() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let shipped = shipped_model(name);
-        let dir = if shipped.exists() { Some(shipped) } else { shared_model(name) };
+        let own = [shipped_model(name), shipped_model("../tests/fixtures/models").join(name)];
+        let dir = own.into_iter().find(|dir| dir.exists()).or_else(|| shared_model(name));
         let Some(dir) = dir else { continue };
         let recorded: Recorded = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         for RecordedCase { prefix, logits } in recorded.cases {
             let target = most_probable(&logits);
             let p = softmax(&logits)[usize::try_from(target).unwrap()];
             let statement = ceiling(&dir, target, &format!("{:.9}", p - 1e-6));
-            let theorem = check_proof(&dir, &statement, Proof::Witness { prefix: prefix.clone() }).unwrap();
+            let theorem = check_proof(&dir, &statement, Proof::Witness { prefix: prefix.clone() });
+            let theorem = theorem.unwrap_or_else(|e| panic!("{name} {prefix:?}: {e}"));
             let [lower, upper] = ends(&theorem);
             assert!(lower - 1e-9 <= p && p <= upper + 1e-9, "{name} {prefix:?}: {p} and [{lower}, {upper}]");
             assert!(upper - lower < 1e-14, "{name} {prefix:?}: width {}", upper - lower);
+            if p + 1e-6 < 1.0 {
+                let statement = ceiling(&dir, target, &format!("{:.9}", p + 1e-6));
+                let rejected = check_proof(&dir, &statement, Proof::Witness { prefix });
+                assert!(matches!(rejected, Err(CheckError::Reject(Reject::NotViolated { .. }))), "{name}");
+            }
         }
         n_models += 1;
     }

@@ -7,6 +7,7 @@ mod attention;
 mod cache;
 mod forward;
 mod kernels;
+mod recurrent;
 
 use std::collections::BTreeMap;
 
@@ -59,7 +60,7 @@ impl<'m> Evaluator<'m> {
         Ok(logits)
     }
 
-    /// Keys and values of a prefix, which may be empty.
+    /// What all layers keep of a prefix, which may be empty.
     ///
     /// # Errors
     /// A prefix that is too long or holds a token that does not exist.
@@ -70,10 +71,7 @@ impl<'m> Evaluator<'m> {
         self.model.check_prefix(prefix)?;
         let columns = Columns { len: prefix.len(), batch: 1 };
         let batch = Batch { cache: &self.empty(), keep: 0, tokens: prefix, columns };
-        let rows = |x: Array2<f32>| x.t().as_standard_layout().into_owned();
-        let layers = forward::all_keys_and_values(self.model, batch);
-        let layers = layers.into_iter().map(|own| (rows(own.keys), rows(own.values))).collect();
-        Ok(Cache { prefix: prefix.to_vec(), layers })
+        Ok(Cache { prefix: prefix.to_vec(), layers: forward::kept(self.model, batch) })
     }
 
     /// Logits after the cached prefix and one more token, for many tokens: `[tokens, vocabulary]`.
@@ -104,7 +102,7 @@ impl<'m> Evaluator<'m> {
         )
     }
 
-    /// As [`Evaluator::substitute`], with the keys and values of any prefix that agrees with `prefix` left of `position`.
+    /// As [`Evaluator::substitute`], with the cache of any prefix that agrees with `prefix` left of `position`.
     ///
     /// # Errors
     /// As there; a cache that does not reach up to `position` is an error about that position.

@@ -1,9 +1,11 @@
-//! Residual layers as data, each read as `x += layer(norm(x))`.
+//! Layers as data, nearly all of them residual: `x += layer(norm(x))`.
 //!
 //! The set is closed: a new kind makes the compiler point to every place to extend. Weights are `f32` exactly as stored;
 //! shapes stand on each field, rows first.
 
 use ndarray::{Array1, Array2};
+
+use super::recurrent::{ChannelMix, Wkv4, Wkv7};
 
 /// `y = x W + b` with rows of `x` as inputs.
 #[derive(Debug, Clone)]
@@ -133,11 +135,31 @@ pub enum MlpKind {
     },
 }
 
-/// One residual layer, `x += layer(norm(x))`. Closed: a new kind makes the compiler point to every place to extend.
+/// One layer, residual (`x += layer(norm(x))`) unless said otherwise. Closed: a new kind makes the compiler point to
+/// every place to extend.
 #[derive(Debug, Clone)]
 pub enum Layer {
     /// Self-attention.
     Attention(Attention),
     /// Feed-forward.
     Mlp(Mlp),
+    /// `x = norm(x)`, not residual: what RWKV does to embeddings.
+    Norm(Norm),
+    /// Time mixing of RWKV-4.
+    Wkv4(Box<Wkv4>),
+    /// Time mixing of RWKV-7.
+    Wkv7(Box<Wkv7>),
+    /// Feed-forward of RWKV, which also reads the position before.
+    ChannelMix(Box<ChannelMix>),
+}
+
+impl Layer {
+    /// Whether the output at a position depends on earlier positions.
+    #[must_use]
+    pub fn looks_back(&self) -> bool {
+        match self {
+            Layer::Attention(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => true,
+            Layer::Mlp(_) | Layer::Norm(_) => false,
+        }
+    }
 }

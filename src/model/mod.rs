@@ -1,6 +1,6 @@
 //! A language model as data: a closed set of layers that every prover matches without a `_` arm.
 //!
-//! Architecture of every family: token embedding (+ learned positions), residual layers `x += f(norm(x))`, a final
+//! Architecture of every family: token embedding (+ learned positions), layers, nearly all `x += f(norm(x))`, a final
 //! norm, and the head `l = U z + c`. Weights are `f32` exactly as stored (F16 and BF16 widen without rounding), and all
 //! theorems are about the exact real function of these numbers.
 
@@ -12,6 +12,7 @@ mod folder;
 mod header;
 mod layer;
 mod prefix;
+mod recurrent;
 pub mod rigorous;
 mod tensors;
 mod vocab;
@@ -23,6 +24,7 @@ pub use eval::{Cache, Evaluator};
 pub use folder::ModelFolder;
 pub use layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions, Scale};
 pub use prefix::PrefixError;
+pub use recurrent::{ChannelMix, LowRank, Shift, Shifted, Wkv4, Wkv7};
 pub use vocab::{EncodeError, Lookup, Vocab};
 
 /// Index of a token in the vocabulary.
@@ -46,7 +48,7 @@ pub struct Body {
     pub embed: Array2<f32>,
     /// How positions enter.
     pub positions: Positions,
-    /// Residual layers in order.
+    /// Layers in order.
     pub layers: Vec<Layer>,
 }
 

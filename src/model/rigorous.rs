@@ -5,6 +5,7 @@
 //! numbers, `position · theta^(−2i/dim)`, not as any library rounds them.
 
 mod forward;
+mod recurrent;
 
 use super::prefix::PrefixError;
 use super::{Model, TokenId};

@@ -124,6 +124,12 @@ impl Tensors {
         self.places.contains_key(name)
     }
 
+    /// The stored shape of a tensor.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.places.get(name).map(|(_, info)| info.shape.as_slice())
+    }
+
     /// Names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)

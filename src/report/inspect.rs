@@ -6,6 +6,7 @@ use super::style::{self, line, paint};
 use crate::model::{
     Activation, Layer, LoadError, MlpKind, Model, ModelFolder, Norm, Positions, TokenId, Vocab,
 };
+use crate::prove::block::Block;
 
 /// What can be said about a model folder.
 #[derive(Debug, Serialize)]
@@ -56,6 +57,19 @@ impl Inspection {
                 why: "there is no final norm, so nothing bounds what the head reads",
             },
         };
+        let block = if Block::covers_layers(&body.layers) {
+            Applicable {
+                prover: "block",
+                applies: true,
+                why: "one attention layer and one MLP, bounded over all prefixes together",
+            }
+        } else {
+            Applicable {
+                prover: "block",
+                applies: false,
+                why: "it covers one attention layer followed by one MLP, and this model has other layers",
+            }
+        };
         let search = Applicable { prover: "search", applies: true, why: "any prefix can be evaluated" };
         Ok(Inspection {
             model: folder.dir().display().to_string(),
@@ -73,7 +87,7 @@ impl Inspection {
             },
             layers: body.layers.iter().map(describe).collect(),
             final_norm: norm(head.norm.as_ref()),
-            provers: vec![head_theorem, search],
+            provers: vec![head_theorem, block, search],
             tokens: None,
         })
     }
@@ -155,6 +169,23 @@ fn describe(layer: &Layer) -> String {
                 Activation::Silu => "silu",
             };
             format!("mlp: {neurons} {gated}{activation} neurons, {}", norm(mlp.norm.as_ref()))
+        }
+        Layer::Norm(layer) => format!("{} of the embeddings", norm(Some(layer))),
+        Layer::Wkv4(layer) => {
+            format!("recurrence: {} decaying averages, {}", layer.decay.len(), norm(Some(&layer.norm)))
+        }
+        Layer::Wkv7(layer) => {
+            let size = layer.key_scale.len() / layer.n_heads;
+            format!(
+                "recurrence: {} heads with a {size} x {size} matrix, {}",
+                layer.n_heads,
+                norm(Some(&layer.norm))
+            )
+        }
+        Layer::ChannelMix(layer) => {
+            let gated = if layer.receptance.is_some() { "gated " } else { "" };
+            let (neurons, norm) = (layer.key.map.weight.ncols(), norm(Some(&layer.norm)));
+            format!("channel mixing: {neurons} {gated}squared relu neurons, {norm}")
         }
     }
 }

@@ -1,7 +1,7 @@
 """Reference logits for the models of a folder, with 60 decimal digits, straight from the papers' formulas.
 
-Nothing here is shared with the Rust code: safetensors are read by hand, gpt2 / llama / hooked_transformer are computed
-one prefix at a time. Each recorded number is the float64 nearest to the real one, so that an interval with float64 ends
+Nothing here is shared with the Rust code: safetensors are read by hand, each family is computed one
+prefix at a time. Each recorded number is the float64 nearest to the real one, so that an interval with float64 ends
 that holds the real number holds the recorded one.
 
     python -m venv /tmp/venv && /tmp/venv/bin/pip install numpy mpmath gmpy2
@@ -174,11 +174,108 @@ def hooked_transformer(config, w, tokens):
     return x[-1] @ w["unembed.W_U"] + w["unembed.b_U"]
 
 
+def shifted(x):
+    """Every row is the one before it; the first is zero."""
+    return np.concatenate([0 * x[:1], x[:-1]])
+
+
+def sigmoid(x):
+    return 1 / (1 + exp(-x))
+
+
+def rwkv(config, w, tokens):
+    """RWKV-4 (Peng et al. 2023), the weighted averages summed directly."""
+    eps, relu2 = config.get("layer_norm_epsilon", 1e-5), ACTIVATIONS["relu2"]
+
+    def norm(x, name):
+        return layer_norm(x, w[name + ".weight"], w[name + ".bias"], eps)
+
+    def mixed(x, p, which):
+        mix = w[p + "time_mix_" + which][0, 0]
+        return x * mix + shifted(x) * (1 - mix)
+
+    x = norm(w["rwkv.embeddings.weight"][tokens], "rwkv.blocks.0.pre_ln")
+    for i in range(config["num_hidden_layers"]):
+        p = f"rwkv.blocks.{i}."
+        z, a = norm(x, p + "ln1"), p + "attention."
+        k = linear(mixed(z, a, "key"), w, a + "key")
+        v = linear(mixed(z, a, "value"), w, a + "value")
+        r = sigmoid(linear(mixed(z, a, "receptance"), w, a + "receptance"))
+        decay, first = exp(w[a + "time_decay"]), w[a + "time_first"]
+        rows = []
+        for t in range(len(tokens)):
+            e = np.array([exp(k[j] - (t - 1 - j) * decay) for j in range(t)] + [exp(k[t] + first)])
+            rows.append((e * v[: t + 1]).sum(0) / e.sum(0))
+        x = x + linear(r * np.array(rows), w, a + "output")
+        z, f = norm(x, p + "ln2"), p + "feed_forward."
+        g = linear(relu2(linear(mixed(z, f, "key"), w, f + "key")), w, f + "value")
+        x = x + sigmoid(linear(mixed(z, f, "receptance"), w, f + "receptance")) * g
+    head = "rwkv.embeddings" if config.get("tie_word_embeddings", False) else "head"
+    return linear(norm(x, "rwkv.ln_out"), w, head)[-1]
+
+
+def rwkv7(config, w, tokens):
+    """RWKV-7 (Peng et al. 2025) with the weight names of its authors."""
+    eps, group_eps = config.get("layer_norm_epsilon", 1e-5), config.get("group_norm_epsilon", 64e-5)
+    heads, relu2 = config["num_attention_heads"], ACTIVATIONS["relu2"]
+
+    def norm(x, name):
+        return layer_norm(x, w[name + ".weight"], w[name + ".bias"], eps)
+
+    def mixed(x, name):
+        return x + (shifted(x) - x) * w[name][0, 0]
+
+    x = w["emb.weight"][tokens]
+    if config.get("use_ln0", True):
+        x = norm(x, "blocks.0.ln0")
+    for i in range(config["num_hidden_layers"]):
+        p = f"blocks.{i}.att."
+        z = norm(x, f"blocks.{i}.ln1")
+        xr, xw, xk, xv, xa, xg = (mixed(z, p + "x_" + c) for c in "rwkvag")
+
+        def low_rank(x, c, act):
+            return w[p + c + "0"][0, 0] + act(x @ w[p + c + "1"]) @ w[p + c + "2"]
+
+        r, k, v = linear(xr, w, p + "receptance"), linear(xk, w, p + "key"), linear(xv, w, p + "value")
+        decay = exp(-sigmoid(low_rank(xw, "w", tanh)) * mp.exp(mp.mpf(-1) / 2))
+        if i == 0:
+            v_first = v
+        else:
+            v = v + (v_first - v) * sigmoid(low_rank(xv, "v", lambda x: x))
+        a = sigmoid(low_rank(xa, "a", lambda x: x))
+        g = sigmoid(xg @ w[p + "g1"]) @ w[p + "g2"]
+        kk = k * w[p + "k_k"][0, 0]
+        k = k * (1 + (a - 1) * w[p + "k_a"][0, 0])
+        r, decay, k, v, kk, a = (t.reshape(len(tokens), heads, -1) for t in (r, decay, k, v, kk, a))
+        length = sqrt((kk * kk).sum(-1, keepdims=True))
+        kk = kk / pointwise(lambda n: max(n, mp.mpf("1e-12")))(length)
+        rows = []
+        state = np.zeros((heads, v.shape[2], k.shape[2]), dtype=object)
+        for t in range(len(tokens)):
+            parts = []
+            for h in range(heads):
+                s = state[h]
+                removed = np.outer(s @ kk[t, h], kk[t, h] * a[t, h])
+                s = state[h] = s * decay[t, h] - removed + np.outer(v[t, h], k[t, h])
+                y = layer_norm(s @ r[t, h], mp.mpf(1), mp.mpf(0), group_eps)
+                parts.append(y)
+            y = np.concatenate(parts) * w[p + "ln_x.weight"] + w[p + "ln_x.bias"]
+            bonus = (r[t] * k[t] * w[p + "r_k"]).sum(-1, keepdims=True) * v[t]
+            rows.append(y + bonus.reshape(-1))
+        x = x + linear(np.array(rows) * g, w, p + "output")
+        f = f"blocks.{i}.ffn."
+        z = mixed(norm(x, f"blocks.{i}.ln2"), f + "x_k")
+        x = x + linear(relu2(linear(z, w, f + "key")), w, f + "value")
+    return linear(norm(x, "ln_out"), w, "head")[-1]
+
+
 FAMILIES = {
     "gpt2": (gpt2, "vocab_size", "n_positions"),
     "llama": (llama, "vocab_size", "max_position_embeddings"),
     "qwen2": (llama, "vocab_size", "max_position_embeddings"),
     "hooked_transformer": (hooked_transformer, "d_vocab", "n_ctx"),
+    "rwkv": (rwkv, "vocab_size", "context_length"),
+    "rwkv7": (rwkv7, "vocab_size", "context_length"),
 }
 
 

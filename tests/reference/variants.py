@@ -114,6 +114,46 @@ def hooked(vocab, context, d, layers, heads, head_dim):
     return t
 
 
+def norms(t, d, *names):
+    for name in names:
+        t[name + ".weight"], t[name + ".bias"] = 1 + random(d), random(d)
+
+
+def rwkv4(vocab, d, a, inner, layers):
+    t = {"rwkv.embeddings.weight": random(vocab, d)}
+    norms(t, d, "rwkv.blocks.0.pre_ln", "rwkv.ln_out")
+    for i in range(layers):
+        p = f"rwkv.blocks.{i}."
+        norms(t, d, p + "ln1", p + "ln2")
+        t[p + "attention.time_decay"], t[p + "attention.time_first"] = random(a), random(a)
+        t[p + "attention.output.weight"] = random(d, a)
+        parts = {"attention": {"key": a, "value": a, "receptance": a}, "feed_forward": {"key": inner, "receptance": d}}
+        for layer, sizes in parts.items():
+            for part, size in sizes.items():
+                t[f"{p}{layer}.time_mix_{part}"] = random(1, 1, d)
+                t[f"{p}{layer}.{part}.weight"] = random(size, d)
+        t[p + "feed_forward.value.weight"] = random(d, inner)
+    return t
+
+
+def rwkv7(vocab, d, heads, rank, inner, layers):
+    t = {"emb.weight": random(vocab, d)}
+    norms(t, d, "blocks.0.ln0", "ln_out")
+    for i in range(layers):
+        p = f"blocks.{i}."
+        norms(t, d, p + "ln1", p + "ln2", p + "att.ln_x")
+        for name in ("x_r", "x_w", "x_k", "x_v", "x_a", "x_g", "w0", "a0", "v0", "k_k", "k_a"):
+            t[p + "att." + name] = random(1, 1, d)
+        for part in "wavg":
+            t[f"{p}att.{part}1"], t[f"{p}att.{part}2"] = random(d, rank), random(rank, d)
+        t[p + "att.r_k"] = random(heads, d // heads)
+        for part in ("receptance", "key", "value", "output"):
+            t[f"{p}att.{part}.weight"] = random(d, d)
+        t[p + "ffn.x_k"] = random(1, 1, d)
+        t[p + "ffn.key.weight"], t[p + "ffn.value.weight"] = random(inner, d), random(d, inner)
+    return t
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
 
@@ -159,6 +199,19 @@ def main():
     config |= {"d_head": 3, "d_vocab": 7, "d_vocab_out": 7, "n_ctx": 5, "normalization_type": None, "act_fn": None}
     config |= {"positional_embedding_type": "standard", "attention_dir": "causal", "use_attn_scale": True}
     write(out / "hooked-heads", config, tensors)
+
+    # RWKV-4 with averages narrower than the residual and a tied head.
+    tensors = rwkv4(vocab=7, d=8, a=6, inner=10, layers=2)
+    config = {"model_type": "rwkv", "vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 2, "rescale_every": 0}
+    config |= {"attention_hidden_size": 6, "intermediate_size": 10, "context_length": 20, "tie_word_embeddings": True}
+    write(out / "rwkv4-tied", config, tensors)
+
+    # RWKV-7 with a norm of the embeddings, in half precision, with the unused tensors that checkpoints keep.
+    tensors = rwkv7(vocab=6, d=8, heads=2, rank=3, inner=10, layers=2)
+    tensors |= {"head.weight": random(6, 8)}
+    config = {"model_type": "rwkv7", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2, "head_size": 4}
+    config |= {"num_attention_heads": 2, "intermediate_size": 10, "context_length": 20}
+    write(out / "rwkv7-norm-f16", config, tensors, "F16")
 
 
 if __name__ == "__main__":

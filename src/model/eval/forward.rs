@@ -1,11 +1,12 @@
 //! One run of the network over a batch of equally long token sequences after a shared prefix.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array1, Array2, ArrayView2, s};
 
 use super::attention::{Columns, attend};
-use super::cache::{Cache, KeyValues};
+use super::cache::{Cache, Kept, KeyValues};
 use super::kernels::{self, Centre};
+use super::recurrent::{self, Scan};
 use crate::model::layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions};
 use crate::model::{Model, TokenId};
 
@@ -21,49 +22,86 @@ pub struct Batch<'a> {
 
 /// Final residual after the last token of every sequence, normalised: `[d, batch]`.
 pub fn last_hidden(model: &Model, batch: Batch) -> Array2<f32> {
-    let last_attention = model.body.layers.iter().rposition(|layer| matches!(layer, Layer::Attention(_)));
+    // Nothing after the last layer that looks back reads any position but the last.
+    let last = model.body.layers.iter().rposition(Layer::looks_back);
     let mut x = embed(model, batch);
-    if last_attention.is_none() {
+    if last.is_none() {
         x = last_columns(&x, batch.columns);
     }
-    let mut n_attention = 0;
+    let mut first_value = None;
     for (i, layer) in model.body.layers.iter().enumerate() {
         match layer {
             Layer::Attention(layer) => {
                 let z = norm(layer.norm.as_ref(), &x);
                 let own = keys_and_values(model, layer, &z, batch);
-                // Nothing after the last attention reads any position but the last.
-                let z = if Some(i) == last_attention {
+                let z = if Some(i) == last {
                     x = last_columns(&x, batch.columns);
                     last_columns(&z, batch.columns)
                 } else {
                     z
                 };
-                attention(model, layer, n_attention, &z, &own, batch, &mut x);
-                n_attention += 1;
+                attention(model, layer, i, &z, &own, batch, &mut x);
             }
             Layer::Mlp(layer) => mlp(layer, &mut x),
+            Layer::Norm(layer) => x = norm(Some(layer), &x),
+            Layer::Wkv4(layer) => recurrent::wkv4(layer, &mut x, scan(batch, i, None)),
+            Layer::Wkv7(layer) => recurrent::wkv7(layer, &mut x, &mut first_value, scan(batch, i, None)),
+            Layer::ChannelMix(layer) => recurrent::channel_mix(layer, &mut x, scan(batch, i, None)),
+        }
+        if Some(i) == last && x.ncols() > batch.columns.batch {
+            x = last_columns(&x, batch.columns);
         }
     }
     norm(model.head.norm.as_ref(), &x)
 }
 
-/// Keys and values of every attention layer for the batch, in the order of the layers.
-pub fn all_keys_and_values(model: &Model, batch: Batch) -> Vec<KeyValues> {
+/// What each layer keeps of each position of one prefix, in the order of the layers.
+pub fn kept(model: &Model, batch: Batch) -> Vec<Kept> {
     let mut x = embed(model, batch);
+    let mut first_value = None;
     let mut all = Vec::new();
-    for layer in &model.body.layers {
-        match layer {
+    for (i, layer) in model.body.layers.iter().enumerate() {
+        let mut trace = Vec::new();
+        all.push(match layer {
             Layer::Attention(layer) => {
                 let z = norm(layer.norm.as_ref(), &x);
                 let own = keys_and_values(model, layer, &z, batch);
-                attention(model, layer, all.len(), &z, &own, batch, &mut x);
-                all.push(own);
+                attention(model, layer, i, &z, &own, batch, &mut x);
+                let rows = |x: Array2<f32>| x.t().as_standard_layout().into_owned();
+                Kept::KeysAndValues(rows(own.keys), rows(own.values))
             }
-            Layer::Mlp(layer) => mlp(layer, &mut x),
-        }
+            Layer::Mlp(layer) => {
+                mlp(layer, &mut x);
+                Kept::Nothing
+            }
+            Layer::Norm(layer) => {
+                x = norm(Some(layer), &x);
+                Kept::Nothing
+            }
+            Layer::Wkv4(layer) => {
+                recurrent::wkv4(layer, &mut x, scan(batch, i, Some(&mut trace)));
+                states(&trace)
+            }
+            Layer::Wkv7(layer) => {
+                recurrent::wkv7(layer, &mut x, &mut first_value, scan(batch, i, Some(&mut trace)));
+                states(&trace)
+            }
+            Layer::ChannelMix(layer) => {
+                recurrent::channel_mix(layer, &mut x, scan(batch, i, Some(&mut trace)));
+                states(&trace)
+            }
+        });
     }
     all
+}
+
+fn scan<'a>(batch: Batch<'a>, layer: usize, trace: Option<&'a mut Vec<Array1<f32>>>) -> Scan<'a> {
+    Scan { columns: batch.columns, start: batch.cache.state(layer, batch.keep), trace }
+}
+
+fn states(trace: &[Array1<f32>]) -> Kept {
+    let width = trace.first().map_or(0, Array1::len);
+    Kept::States(Array2::from_shape_fn((trace.len(), width), |(position, i)| trace[position][i]))
 }
 
 /// Logits `[batch, vocabulary]` from normalised residuals `[d, batch]`, added into `out`'s place.
@@ -91,7 +129,7 @@ fn embed(model: &Model, batch: Batch) -> Array2<f32> {
 fn attention(
     model: &Model,
     layer: &Attention,
-    nth: usize,
+    index: usize,
     z: &Array2<f32>,
     own: &KeyValues,
     batch: Batch,
@@ -100,7 +138,7 @@ fn attention(
     let mut query = apply(&layer.query, z);
     let first = batch.keep + batch.columns.len - z.ncols() / batch.columns.batch;
     rotate(&model.body.positions, layer.head_dim, first, batch.columns.batch, &mut query);
-    let mixed = attend(layer, &query, own, batch.cache.layer(nth, batch.keep), batch.columns);
+    let mixed = attend(layer, &query, own, batch.cache.keys_and_values(index, batch.keep), batch.columns);
     apply_onto(&layer.output, &mixed, x);
 }
 
@@ -140,7 +178,7 @@ fn mlp(layer: &Mlp, x: &mut Array2<f32>) {
             let mut hidden = apply(gate, &z);
             activate(layer.activation, &mut hidden);
             let up = apply(up, &z);
-            kernels::multiply(flat_mut(&mut hidden), up.as_slice().expect("activations are contiguous"));
+            kernels::multiply(flat_mut(&mut hidden), flat(&up));
             apply_onto(down, &hidden, x);
         }
     }
@@ -150,11 +188,18 @@ fn activate(activation: Activation, x: &mut Array2<f32>) {
     kernels::activate(activation, flat_mut(x));
 }
 
-fn flat_mut(x: &mut Array2<f32>) -> &mut [f32] {
+/// All numbers of an activation, feature by feature.
+pub fn flat(x: &Array2<f32>) -> &[f32] {
+    x.as_slice().expect("activations are contiguous")
+}
+
+/// The same, to be changed.
+pub fn flat_mut(x: &mut Array2<f32>) -> &mut [f32] {
     x.as_slice_mut().expect("activations are contiguous")
 }
 
-fn norm(norm: Option<&Norm>, x: &Array2<f32>) -> Array2<f32> {
+/// The norm of every column.
+pub fn norm(norm: Option<&Norm>, x: &Array2<f32>) -> Array2<f32> {
     let slice = |a: &'_ ndarray::Array1<f32>| a.to_vec();
     let (centre, gain, bias, eps) = match norm {
         None => return x.clone(),
@@ -162,13 +207,12 @@ fn norm(norm: Option<&Norm>, x: &Array2<f32>) -> Array2<f32> {
         Some(Norm::Rms { gain, eps }) => (Centre::Zero, slice(gain), None, *eps),
     };
     let mut out = Array2::zeros(x.raw_dim());
-    let flat = x.as_slice().expect("activations are contiguous");
-    kernels::normalise(centre, flat, &gain, bias.as_deref(), eps as f32, flat_mut(&mut out));
+    kernels::normalise(centre, flat(x), &gain, bias.as_deref(), eps as f32, flat_mut(&mut out));
     out
 }
 
 /// `W x + b` for every column, `[out, columns]`.
-fn apply(linear: &Linear, x: &Array2<f32>) -> Array2<f32> {
+pub fn apply(linear: &Linear, x: &Array2<f32>) -> Array2<f32> {
     let shape = (linear.weight.ncols(), x.ncols());
     let mut y = Array2::zeros(shape);
     apply_onto(linear, x, &mut y);
@@ -176,7 +220,7 @@ fn apply(linear: &Linear, x: &Array2<f32>) -> Array2<f32> {
 }
 
 /// `y += W x + b`.
-fn apply_onto(linear: &Linear, x: &Array2<f32>, y: &mut Array2<f32>) {
+pub fn apply_onto(linear: &Linear, x: &Array2<f32>, y: &mut Array2<f32>) {
     if let Some(bias) = &linear.bias {
         *y += &bias.view().insert_axis(ndarray::Axis(1));
     }

@@ -62,6 +62,34 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
     }
 }
 
+/// `1 / (1 + e^{−x})` of every element.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn sigmoid(x: &mut [f32]) {
+    x.iter_mut().for_each(|x| *x = 1.0 / (1.0 + exp(-*x)));
+}
+
+/// One position of a decaying weighted average, for one feature of many prefixes. `sums` are the sum of weighted values,
+/// the sum of weights, and the logarithm of a factor of both, which keeps all exponentials at most one.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn average_step(
+    key: &[f32],
+    value: &[f32],
+    (decay, first): (f32, f32),
+    [sum, weight, top]: [&mut [f32]; 3],
+    out: &mut [f32],
+) {
+    let inputs = key.iter().zip(value);
+    let state = sum.iter_mut().zip(weight).zip(top);
+    for (((k, v), ((sum, weight), top)), out) in inputs.zip(state).zip(out) {
+        let most = top.max(k + first);
+        let (old, new) = (exp(*top - most), exp(k + first - most));
+        *out = (old * *sum + new * v) / (old * *weight + new);
+        let most = (*top - decay).max(*k);
+        let (old, new) = (exp(*top - decay - most), exp(k - most));
+        (*sum, *weight, *top) = (old * *sum + new * v, old * *weight + new, most);
+    }
+}
+
 /// `x ⊙= y`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub fn multiply(x: &mut [f32], y: &[f32]) {

@@ -6,6 +6,8 @@
 mod gpt2;
 mod hooked;
 mod llama;
+mod rwkv4;
+mod rwkv7;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -27,10 +29,14 @@ pub enum Family {
     Llama(llama::Llama),
     /// TransformerLens models, attention only and without norms.
     Hooked(hooked::Hooked),
+    /// RWKV-4: recurrent, weighted averages that decay.
+    Rwkv4(rwkv4::Rwkv4),
+    /// RWKV-7: recurrent, a matrix per head that a delta rule updates.
+    Rwkv7(rwkv7::Rwkv7),
 }
 
 /// Values of `model_type` that are understood.
-pub const KNOWN: &[&str] = &[gpt2::NAME, llama::NAME, llama::QWEN2, hooked::NAME];
+pub const KNOWN: &[&str] = &[gpt2::NAME, llama::NAME, llama::QWEN2, hooked::NAME, rwkv4::NAME, rwkv7::NAME];
 
 impl Family {
     /// Chooses the family by `model_type` and reads its settings.
@@ -50,6 +56,8 @@ impl Family {
         let family = match *name {
             gpt2::NAME => Family::Gpt2(gpt2::Gpt2::read(config)?),
             hooked::NAME => Family::Hooked(hooked::Hooked::read(config)?),
+            rwkv4::NAME => Family::Rwkv4(rwkv4::Rwkv4::read(config)?),
+            rwkv7::NAME => Family::Rwkv7(rwkv7::Rwkv7::read(config)?),
             llama::QWEN2 => Family::Llama(llama::Llama::read_qwen2(config)?),
             _ => Family::Llama(llama::Llama::read(config)?),
         };
@@ -66,6 +74,8 @@ impl Family {
             Family::Gpt2(f) => f.context,
             Family::Llama(f) => f.context,
             Family::Hooked(f) => f.context,
+            Family::Rwkv4(f) => f.context,
+            Family::Rwkv7(f) => f.context,
         }
     }
 
@@ -76,6 +86,8 @@ impl Family {
             Family::Gpt2(f) => f.vocab_size,
             Family::Llama(f) => f.vocab_size,
             Family::Hooked(f) => f.vocab_size,
+            Family::Rwkv4(f) => f.vocab_size,
+            Family::Rwkv7(f) => f.vocab_size,
         }
     }
 
@@ -88,6 +100,8 @@ impl Family {
             Family::Gpt2(f) => f.head(weights),
             Family::Llama(f) => f.head(weights),
             Family::Hooked(f) => f.head(weights),
+            Family::Rwkv4(f) => f.head(weights),
+            Family::Rwkv7(f) => f.head(weights),
         }
     }
 
@@ -100,6 +114,8 @@ impl Family {
             Family::Gpt2(f) => f.body(weights),
             Family::Llama(f) => f.body(weights),
             Family::Hooked(f) => f.body(weights),
+            Family::Rwkv4(f) => f.body(weights),
+            Family::Rwkv7(f) => f.body(weights),
         }
     }
 
@@ -110,6 +126,8 @@ impl Family {
             Family::Gpt2(_) => gpt2::BUFFERS,
             Family::Llama(_) => llama::BUFFERS,
             Family::Hooked(_) => hooked::BUFFERS,
+            Family::Rwkv4(_) => &[],
+            Family::Rwkv7(_) => rwkv7::BUFFERS,
         }
     }
 }
@@ -152,9 +170,23 @@ impl<'a> Weights<'a> {
         if self.tensors.contains(name) { self.vector(name, n).map(Some) } else { Ok(None) }
     }
 
+    /// A vector `[n]` that is stored as `[1, 1, n]`.
+    fn wide_vector(&self, name: &str, n: usize) -> Result<Array1<f32>, LoadError> {
+        Ok(Array1::from_vec(self.flat(name, &[1, 1, n], "")?))
+    }
+
     /// A matrix as stored, `[rows, cols]`.
     fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Array2<f32>, LoadError> {
         Ok(shaped(rows, cols, self.flat(name, &[rows, cols], "")?))
+    }
+
+    /// Columns of a stored matrix, for sizes that the config leaves to the weights; 1 for what is no matrix, so that
+    /// reading it fails with its name.
+    fn columns(&self, name: &str) -> usize {
+        match self.tensors.shape(name) {
+            Some(&[_, columns]) => columns,
+            Some(_) | None => 1,
+        }
     }
 
     /// A matrix stored as `[out, in]` (`torch.nn.Linear`), turned into `[in, out]`, with its bias.

@@ -2,10 +2,11 @@
 
 use super::super::layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions, Scale};
 use super::super::{Body, Model, TokenId};
+use super::recurrent::{Averages, AveragesState, Channels, ChannelsState, DeltaRule, DeltaRuleState};
 use crate::num::precise::{Digits, Gelu, Precise, dot, rotation};
 
 /// A vector of balls.
-type Vector<const L: usize> = Vec<Precise<L>>;
+pub type Vector<const L: usize> = Vec<Precise<L>>;
 
 /// Logits after an accepted prefix, `[vocabulary]`.
 pub fn logits<const L: usize>(model: &Model, prefix: &[TokenId]) -> Vector<L> {
@@ -18,29 +19,52 @@ pub fn logits<const L: usize>(model: &Model, prefix: &[TokenId]) -> Vector<L> {
         Positions::Learned(_) | Positions::None => Vec::new(),
     };
     let gelu = Gelu::default();
-    let last_attention = body.layers.iter().rposition(|layer| matches!(layer, Layer::Attention(_)));
+    let last = body.layers.iter().rposition(Layer::looks_back);
     // Residuals of all positions; once nothing reads the earlier ones any more, of the last position.
     let mut residuals = embed(body, prefix);
-    if last_attention.is_none() {
+    if last.is_none() {
         residuals.drain(..prefix.len() - 1);
     }
+    // Values of the first layer of RWKV-7, which later ones read, at every position.
+    let mut first_values: Vec<Option<Vector<L>>> = vec![None; prefix.len()];
     for (i, layer) in body.layers.iter().enumerate() {
+        let first_read = if Some(i) == last { prefix.len() - 1 } else { 0 };
         let outputs = match layer {
-            Layer::Attention(layer) => {
-                let first_query = if Some(i) == last_attention { prefix.len() - 1 } else { 0 };
-                let outputs = attention(layer, &angles, &residuals, first_query);
-                residuals.drain(..first_query);
-                outputs
-            }
+            Layer::Attention(layer) => attention(layer, &angles, &residuals, first_read),
             Layer::Mlp(layer) => mlp(layer, &gelu, &residuals),
+            Layer::Norm(layer) => {
+                residuals.iter_mut().for_each(|x| *x = norm(Some(layer), x));
+                continue;
+            }
+            Layer::Wkv4(layer) => {
+                let (layer, mut state) = (Averages::new(layer), AveragesState::default());
+                tail(residuals.iter().map(|x| layer.step(&mut state, x)), first_read)
+            }
+            Layer::Wkv7(layer) => {
+                let (layer, mut state) = (DeltaRule::new(layer), DeltaRuleState::default());
+                let positions = residuals.iter().zip(&mut first_values);
+                tail(positions.map(|(x, first)| layer.step(&mut state, x, first)), first_read)
+            }
+            Layer::ChannelMix(layer) => {
+                let (layer, mut state) = (Channels::new(layer), ChannelsState::default());
+                tail(residuals.iter().map(|x| layer.step(&mut state, x)), first_read)
+            }
         };
+        residuals.drain(..first_read);
         for (x, y) in residuals.iter_mut().zip(outputs) {
             x.iter_mut().zip(y).for_each(|(x, y)| *x = *x + y);
         }
     }
-    let z = norm(model.head.norm.as_ref(), &residuals);
+    let z = norm(model.head.norm.as_ref(), &residuals[0]);
     let unembed = Affine { digits: Digits::new(model.head.unembed.t()), bias: model.head.bias.as_ref() };
-    unembed.apply(&z[0])
+    unembed.apply(&z)
+}
+
+/// All but the first `n`, which are computed all the same: they leave their mark on a state.
+fn tail<T>(all: impl Iterator<Item = T>, n: usize) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.drain(..n);
+    all
 }
 
 /// Embeddings, with the positions where these are added, `[positions][d]`.
@@ -64,7 +88,7 @@ fn attention<const L: usize>(
     residuals: &[Vector<L>],
     first_query: usize,
 ) -> Vec<Vector<L>> {
-    let inputs = norm(layer.norm.as_ref(), residuals);
+    let inputs: Vec<Vector<L>> = residuals.iter().map(|x| norm(layer.norm.as_ref(), x)).collect();
     let rotated = |map: &Linear, first: usize| {
         let map = Affine::new(map);
         let mut rows: Vec<Vector<L>> = inputs[first..].iter().map(|z| map.apply(z)).collect();
@@ -107,15 +131,20 @@ fn rotate<const L: usize>(head: &mut [Precise<L>], angles: &[(Precise<L>, Precis
 
 /// Softmax of scores, all shifted by the same greatest middle, which changes nothing in exact arithmetic.
 fn softmax<const L: usize>(scores: Vector<L>) -> Vector<L> {
-    let top = scores.iter().copied().reduce(|a, b| if (b - a).is_positive() { b } else { a });
-    let top = top.expect("a position attends at least to itself").middle();
+    let top = softmax_shift(scores.iter().copied());
     let powers: Vector<L> = scores.into_iter().map(|s| (s - top).exp()).collect();
     let inverse = powers.iter().copied().sum::<Precise<L>>().recip();
     powers.into_iter().map(|power| power * inverse).collect()
 }
 
+/// The greatest middle of at least one score.
+pub fn softmax_shift<const L: usize>(scores: impl IntoIterator<Item = Precise<L>>) -> Precise<L> {
+    let top = scores.into_iter().reduce(|a, b| if (b - a).is_positive() { b } else { a });
+    top.expect("a position attends at least to itself").middle()
+}
+
 fn mlp<const L: usize>(layer: &Mlp, gelu: &Gelu<L>, residuals: &[Vector<L>]) -> Vec<Vector<L>> {
-    let inputs = norm(layer.norm.as_ref(), residuals);
+    let inputs: Vec<Vector<L>> = residuals.iter().map(|x| norm(layer.norm.as_ref(), x)).collect();
     let act = |x: Precise<L>| match layer.activation {
         Activation::Relu => x.relu(),
         Activation::SquaredRelu => x.relu().square(),
@@ -140,14 +169,15 @@ fn mlp<const L: usize>(layer: &Mlp, gelu: &Gelu<L>, residuals: &[Vector<L>]) -> 
     }
 }
 
-fn norm<const L: usize>(norm: Option<&Norm>, residuals: &[Vector<L>]) -> Vec<Vector<L>> {
+/// The norm of one residual.
+pub fn norm<const L: usize>(norm: Option<&Norm>, x: &[Precise<L>]) -> Vector<L> {
     // 1 / sqrt(mean square + ε)
     let inverse = |x: &[Precise<L>], eps: f64| {
         let squares: Precise<L> = x.iter().map(|x| x.square()).sum();
         (squares.div_int(x.len() as u64) + Precise::float(eps)).rsqrt()
     };
-    let one = |x: &Vector<L>| match norm {
-        None => x.clone(),
+    match norm {
+        None => x.to_vec(),
         Some(Norm::Layer { gain, bias, eps }) => {
             let mean = x.iter().copied().sum::<Precise<L>>().div_int(x.len() as u64);
             let centred: Vector<L> = x.iter().map(|&x| x - mean).collect();
@@ -162,22 +192,24 @@ fn norm<const L: usize>(norm: Option<&Norm>, residuals: &[Vector<L>]) -> Vec<Vec
             let inverse = inverse(x, *eps);
             x.iter().zip(gain).map(|(&x, &g)| x * inverse * exact(g)).collect()
         }
-    };
-    residuals.iter().map(one).collect()
+    }
 }
 
 /// `x W + b` with exact weights, prepared once for all positions.
-struct Affine<'a> {
+#[derive(Debug)]
+pub struct Affine<'a> {
     digits: Digits,
     bias: Option<&'a ndarray::Array1<f32>>,
 }
 
 impl<'a> Affine<'a> {
-    fn new(map: &'a Linear) -> Affine<'a> {
+    /// Prepares a map.
+    pub fn new(map: &'a Linear) -> Affine<'a> {
         Affine { digits: Digits::new(map.weight.view()), bias: map.bias.as_ref() }
     }
 
-    fn apply<const L: usize>(&self, x: &[Precise<L>]) -> Vector<L> {
+    /// `x W + b`.
+    pub fn apply<const L: usize>(&self, x: &[Precise<L>]) -> Vector<L> {
         let mut y = self.digits.apply(x);
         if let Some(bias) = self.bias {
             y.iter_mut().zip(bias).for_each(|(y, &b)| *y = *y + exact(b));
@@ -195,6 +227,7 @@ fn scale<const L: usize>(scale: Scale) -> Precise<L> {
     }
 }
 
-fn exact<const L: usize>(x: f32) -> Precise<L> {
+/// A weight.
+pub fn exact<const L: usize>(x: f32) -> Precise<L> {
     Precise::float(f64::from(x))
 }

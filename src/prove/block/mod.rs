@@ -65,7 +65,13 @@ impl Block {
     /// Whether the layers are of the kind that [`Block::new`] folds, as far as a glance can tell.
     #[must_use]
     pub fn covers(model: &Model) -> bool {
-        matches!(model.body.layers.as_slice(), [Layer::Attention(_), Layer::Mlp(_)])
+        Block::covers_layers(&model.body.layers)
+    }
+
+    /// The same of the layers alone.
+    #[must_use]
+    pub fn covers_layers(layers: &[Layer]) -> bool {
+        matches!(layers, [Layer::Attention(_), Layer::Mlp(_)])
     }
 
     /// Folds the model and prepares the root of every search.

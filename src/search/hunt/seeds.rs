@@ -134,6 +134,18 @@ fn weights_per_token(model: &Model) -> usize {
             MlpKind::Plain { up, down } => size(up) + size(down),
             MlpKind::Gated { gate, up, down } => size(gate) + size(up) + size(down),
         },
+        Layer::Norm(_) => 0,
+        Layer::Wkv4(w) => size(&w.key.map) + size(&w.value.map) + size(&w.receptance.map) + size(&w.output),
+        Layer::Wkv7(w) => {
+            let narrow = [Some(&w.decay), Some(&w.rate), Some(&w.gate), w.first_value.as_ref()];
+            let narrow: usize = narrow.iter().flatten().map(|w| size(&w.down) + size(&w.up)).sum();
+            let wide = size(&w.receptance.map) + size(&w.key.map) + size(&w.value.map) + size(&w.output);
+            // The matrices of the heads are read and updated at each position.
+            narrow + wide + 4 * w.key_scale.len() * w.key_scale.len() / w.n_heads
+        }
+        Layer::ChannelMix(c) => {
+            size(&c.key.map) + size(&c.value) + c.receptance.as_ref().map_or(0, |r| size(&r.map))
+        }
     };
     model.head.unembed.len() + model.body.layers.iter().map(of_layer).sum::<usize>()
 }
