@@ -6,6 +6,7 @@
 
 pub mod certify;
 pub mod decide;
+pub mod domain;
 pub mod limits;
 pub mod model;
 pub mod num;

@@ -70,6 +70,12 @@ impl Interval {
         self.lo <= x && x <= self.hi
     }
 
+    /// The largest `|x|` of a member.
+    #[must_use]
+    pub fn magnitude(self) -> f64 {
+        self.lo.abs().max(self.hi.abs())
+    }
+
     /// Upper bound on `hi − lo`.
     #[must_use]
     pub fn width(self) -> f64 {

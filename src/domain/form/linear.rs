@@ -1,0 +1,199 @@
+//! Linear operations on affine forms: matrices, sums, weighted means.
+//!
+//! A computed combination `Σ_i x_i w_i` of the columns of a form differs from the exact one, over all coefficients of the
+//! result together, by at most `γ_n Σ_i magnitude_i |w_i|`; errors pass through as `Σ_i err_i |w_i|`.
+
+use ndarray::{Array1, Array2, Axis, s};
+
+use super::{Form, Shape, Symbols, n_symbols, union_of};
+use crate::num::{Interval, dot_error, nonnegative_sum};
+
+/// `y = x W + b` with `W` known exactly and `b` to within radii.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// `[in, out]`.
+    weight: Array2<f64>,
+    /// `|W|`.
+    size: Array2<f64>,
+    /// `[out]`.
+    bias: Vec<f64>,
+    /// Radii of `bias`, `[out]`.
+    bias_err: Vec<f64>,
+}
+
+impl Map {
+    /// A map of weights `[in, out]` and enclosed biases `[out]`.
+    #[must_use]
+    pub fn new(weight: Array2<f64>, bias: &[Interval]) -> Map {
+        let (bias, bias_err) = bias.iter().map(|b| b.mid_rad()).unzip();
+        Map { size: weight.mapv(f64::abs), weight, bias, bias_err }
+    }
+
+    /// Width of what comes out.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.weight.ncols()
+    }
+
+    /// Encloses the bias of output `j`.
+    pub fn bias(&self, j: usize) -> Interval {
+        Interval::point(self.bias[j]) + Interval::new(-self.bias_err[j], self.bias_err[j])
+    }
+
+    /// The weights `[in, out]`.
+    #[must_use]
+    pub fn weight(&self) -> &Array2<f64> {
+        &self.weight
+    }
+}
+
+impl Form {
+    /// `x W + b`.
+    #[must_use]
+    pub fn map(&self, map: &Map) -> Form {
+        let mid = Array1::from_vec(self.mid.clone()).dot(&map.weight);
+        let mid = mid.iter().zip(&map.bias).map(|(x, b)| x + b).collect();
+        let n = self.width() + 1;
+        // What passes through |W|: errors, and the roundings that magnitudes bound.
+        let spread: Vec<f64> =
+            self.err.iter().zip(self.magnitude()).map(|(e, m)| e + dot_error(n, m)).collect();
+        let spread = Array1::from_vec(spread).dot(&map.size);
+        // `dot_error` also holds what may underflow in all rows together.
+        let own = map.bias.iter().zip(&map.bias_err).map(|(b, e)| e + dot_error(n, b.abs()));
+        let err = spread.iter().zip(own).map(|(s, own)| nonnegative_sum(s + own)).collect();
+        Form { mid, groups: self.groups.clone(), coef: self.coef.dot(&map.weight), err }
+    }
+
+    /// `x W + b`, with each entry's error as a symbol of its own that passes through the map.
+    #[must_use]
+    pub fn map_absorbing(mut self, map: &Map, symbols: &mut Symbols) -> Form {
+        let width = self.width();
+        let err = std::mem::replace(&mut self.err, vec![0.0; width]);
+        let mut y = self.map(map);
+        if err.iter().all(|e| *e == 0.0) {
+            return y;
+        }
+        let mut rows = map.weight.clone();
+        rows.axis_iter_mut(Axis(0)).zip(&err).for_each(|(mut row, e)| row *= *e);
+        let rounding = Array1::from_iter(err.iter().map(|e| dot_error(1, *e))).dot(&map.size);
+        y.err.iter_mut().zip(&rounding).for_each(|(y, r)| *y = nonnegative_sum(*y + r));
+        y.with_group(symbols.fresh(Shape::Box, width), rows)
+    }
+
+    /// `x + y`.
+    #[must_use]
+    pub fn plus(&self, other: &Form) -> Form {
+        Form::combination(&[(1.0, self), (1.0, other)])
+    }
+
+    /// `Σ_n factor_n x_n` for exact factors and forms of one width (at least one form).
+    #[must_use]
+    pub fn combination(terms: &[(f64, &Form)]) -> Form {
+        let width = terms[0].1.width();
+        let groups = union_of(terms.iter().map(|(_, form)| form.groups.as_slice()));
+        let mut coef = Array2::zeros((n_symbols(&groups), width));
+        let (mut mid, mut err) = (vec![0.0; width], vec![0.0; width]);
+        for &(factor, form) in terms {
+            form.scatter(&groups, |rows, source| {
+                coef.slice_mut(s![rows, ..]).scaled_add(factor, &source);
+            });
+            mid.iter_mut().zip(&form.mid).for_each(|(to, x)| *to += factor * x);
+            // A factor of one multiplies without rounding; the bound covers the other case.
+            let each = form.err.iter().zip(form.magnitude());
+            err.iter_mut()
+                .zip(each)
+                .for_each(|(to, (e, m))| *to += factor.abs() * (e + dot_error(terms.len() + 1, m)));
+        }
+        let err = err.into_iter().map(|e| nonnegative_sum(e + dot_error(1, 0.0))).collect();
+        Form { mid, groups, coef, err }
+    }
+
+    /// `x_i · factor_i` for exact factors.
+    #[must_use]
+    pub fn times(mut self, factors: &[f64]) -> Form {
+        let magnitude = self.magnitude();
+        for (i, factor) in factors.iter().enumerate() {
+            self.mid[i] *= factor;
+            let passed = factor.abs() * (self.err[i] + dot_error(1, magnitude[i]));
+            self.err[i] = nonnegative_sum(passed + dot_error(1, 0.0));
+        }
+        self.coef *= &Array1::from_vec(factors.to_vec());
+        self
+    }
+
+    /// `x · c` for a number `c` known to lie in an interval.
+    #[must_use]
+    pub fn times_enclosed(self, c: Interval) -> Form {
+        let (mid, rad) = c.mid_rad();
+        let magnitude = self.magnitude();
+        let mut y = self.times(&vec![mid; magnitude.len()]);
+        y.err.iter_mut().zip(magnitude).for_each(|(e, m)| *e = nonnegative_sum(*e + rad * m));
+        y
+    }
+
+    /// `x_i + c_i` for exact `c`.
+    #[must_use]
+    pub fn shifted(mut self, c: &[f64]) -> Form {
+        for ((mid, err), c) in self.mid.iter_mut().zip(&mut self.err).zip(c) {
+            *mid += c;
+            *err = nonnegative_sum(*err + f64::EPSILON * mid.abs());
+        }
+        self
+    }
+
+    /// Adds to the error radii.
+    #[must_use]
+    pub fn widened(mut self, by: &[f64]) -> Form {
+        self.err.iter_mut().zip(by).for_each(|(e, by)| *e = nonnegative_sum(*e + by));
+        self
+    }
+
+    /// `x_i − Σ_j weight_j x_j` for exact weights that are not negative.
+    #[must_use]
+    pub fn minus_mean(mut self, weights: &[f64]) -> Form {
+        let n = self.width() + 1;
+        let magnitude = self.magnitude();
+        let mean = |row: ndarray::ArrayView1<f64>| row.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
+        let centre = mean(ndarray::aview1(&self.mid));
+        let centre_err = mean(ndarray::aview1(&self.err)) + dot_error(n, mean(ndarray::aview1(&magnitude)));
+        for ((mid, err), magnitude) in self.mid.iter_mut().zip(&mut self.err).zip(&magnitude) {
+            *mid -= centre;
+            *err = nonnegative_sum(*err + centre_err + dot_error(2, *magnitude) + dot_error(2, centre.abs()));
+        }
+        let mut means = 0.0f64;
+        for mut row in self.coef.rows_mut() {
+            let centre = mean(row.view());
+            means += centre.abs();
+            row -= centre;
+        }
+        let rounding = dot_error(2, nonnegative_sum(means));
+        self.err.iter_mut().for_each(|err| *err = nonnegative_sum(*err + rounding));
+        self
+    }
+}
+
+impl Form {
+    /// Rotates the pairs `(i, i + n)` of every head by `n` angles given as enclosed `(cos, sin)`.
+    #[must_use]
+    pub fn rotated(mut self, angles: &[(Interval, Interval)], head_dim: usize) -> Form {
+        let magnitude = self.magnitude();
+        let n = angles.len();
+        for first in (0..self.width()).step_by(head_dim) {
+            for (k, (cos, sin)) in angles.iter().enumerate() {
+                let (i, j) = (first + k, first + k + n);
+                let ((c, c_rad), (s, s_rad)) = (cos.mid_rad(), sin.mid_rad());
+                let turn = |a: f64, b: f64| (a * c - b * s, b * c + a * s);
+                (self.mid[i], self.mid[j]) = turn(self.mid[i], self.mid[j]);
+                for mut row in self.coef.rows_mut() {
+                    (row[i], row[j]) = turn(row[i], row[j]);
+                }
+                let (a, b) = (magnitude[i], magnitude[j]);
+                let (e, f) = (self.err[i], self.err[j]);
+                let extra = (c_rad + s_rad) * (a + b) + dot_error(2, a + b);
+                self.err[i] = nonnegative_sum(e * c.abs() + f * s.abs() + extra);
+                self.err[j] = nonnegative_sum(f * c.abs() + e * s.abs() + extra);
+            }
+        }
+        self
+    }
+}
