@@ -1,13 +1,13 @@
 //! What a run ends with: certified bounds on the largest probability, and PROVED, REFUTED or UNKNOWN for a threshold.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::StopReason;
 use crate::model::TokenId;
 use crate::spec::Threshold;
 
 /// Answer to a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// The statement holds for every prefix of the language.

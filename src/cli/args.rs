@@ -23,6 +23,8 @@ pub enum Command {
     Bound(BoundArgs),
     /// Answer for every token of the vocabulary, at one or several thresholds
     Audit(AuditArgs),
+    /// Write an audit as an HTML page, or show it as bars in the terminal
+    Report(ReportArgs),
     /// Look for a prefix after which the token is as likely as possible
     Search(SearchArgs),
     /// Decide every statement of a suite and write its certificates
@@ -84,6 +86,19 @@ pub struct BoundArgs {
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     #[command(flatten)]
+    pub question: AuditQuestion,
+    /// Print one JSON document on stdout
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print a table of comma-separated values on stdout
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// What an audit is about and how it runs.
+#[derive(Debug, Args)]
+pub struct AuditQuestion {
+    #[command(flatten)]
     pub model: ModelArgs,
     /// Thresholds, exact decimals strictly between 0 and 1
     #[arg(long, value_name = "P[,P...]", default_value = "0.2", allow_hyphen_values = true)]
@@ -101,12 +116,25 @@ pub struct AuditArgs {
     /// Write a certificate and its statement for every decided token and threshold into DIR
     #[arg(long, value_name = "DIR")]
     pub certificates: Option<PathBuf>,
-    /// Print one JSON document on stdout
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
-    /// Print a table of comma-separated values on stdout
+}
+
+/// `llmprove report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub question: AuditQuestion,
+    /// Report on an earlier audit, the FILE that `audit --json` printed, instead of running one
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Where the page goes
+    #[arg(long, value_name = "FILE", default_value = "llmprove-report.html")]
+    pub out: PathBuf,
+    /// Show the bounds as bars on stdout and write no page
+    #[arg(long, conflicts_with_all = ["out", "json"])]
+    pub terminal: bool,
+    /// Print one JSON document on stdout: where the page is, and the audit
     #[arg(long)]
-    pub csv: bool,
+    pub json: bool,
 }
 
 /// `llmprove search`.

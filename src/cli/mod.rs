@@ -11,6 +11,7 @@ mod job;
 mod options;
 mod output;
 mod progress;
+mod report;
 mod search;
 mod suite;
 mod token;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => (check::run(args), args.json),
         Command::Bound(args) => (bound::run(args), args.json),
         Command::Audit(args) => (audit::run(args), args.json),
+        Command::Report(args) => (report::run(args), args.json),
         Command::Search(args) => (search::run(args), args.json),
         Command::Prove(args) => (suite::prove(args), args.suite.json),
         Command::Ci(args) => (suite::ci(args), args.suite.json),

@@ -22,10 +22,18 @@ const SCALES: [(f64, &str); 10] = [
 
 /// Draws `[lower, upper]`, with a mark at the threshold if there is one.
 pub fn draw(lower: f64, upper: f64, threshold: Option<f64>) -> String {
-    let most = threshold.map_or(upper, |t| t.max(upper));
+    let scale = scale(threshold.map_or(upper, |t| t.max(upper)));
+    format!("0 {} {}", cells(lower, upper, threshold, scale), scale.1)
+}
+
+/// The least scale that shows probabilities up to `most`: its end, and how that is written.
+pub fn scale(most: f64) -> (f64, &'static str) {
     // A mark at the very end of the scale would be hard to see, so a tenth is left free.
-    let fits = |end: f64| most <= 0.9 * end;
-    let (end, label) = SCALES.into_iter().find(|&(end, _)| fits(end)).unwrap_or((1.0, "1"));
+    SCALES.into_iter().find(|&(end, _)| most <= 0.9 * end).unwrap_or((1.0, "1"))
+}
+
+/// The bar alone.
+pub fn cells(lower: f64, upper: f64, threshold: Option<f64>, (end, _): (f64, &str)) -> String {
     let cell = |p: f64| p / end * CELLS as f64;
     // Float-to-integer casts saturate, so even a bound that is no probability stays inside the bar.
     let solid = (cell(lower).floor() as usize).min(CELLS);
@@ -37,7 +45,7 @@ pub fn draw(lower: f64, upper: f64, threshold: Option<f64>) -> String {
         _ if k < hatched => '░',
         _ => '·',
     };
-    format!("0 {} {label}", (0..CELLS).map(glyph).collect::<String>())
+    (0..CELLS).map(glyph).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use super::style::{self, line, paint};
 use crate::model::{
     Activation, Layer, LoadError, MlpKind, Model, ModelFolder, Norm, Positions, TokenId, Vocab,
 };
-use crate::prove::block::Block;
+use crate::prove::block::NotApplicable;
+use crate::prove::block::network::Network;
+use crate::verdict::Prover;
 
 /// What can be said about a model folder.
 #[derive(Debug, Serialize)]
@@ -31,7 +33,7 @@ pub struct Inspection {
 struct Applicable {
     prover: &'static str,
     applies: bool,
-    why: &'static str,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,31 +48,9 @@ impl Inspection {
     /// # Errors
     /// Whatever keeps the model from being loaded.
     pub fn of(folder: &ModelFolder) -> Result<Inspection, LoadError> {
-        let Model { body, head, context } = folder.load()?;
-        let head_theorem = match head.norm {
-            Some(_) => {
-                Applicable { prover: "head", applies: true, why: "the final norm bounds what the head reads" }
-            }
-            None => Applicable {
-                prover: "head",
-                applies: false,
-                why: "there is no final norm, so nothing bounds what the head reads",
-            },
-        };
-        let block = if Block::covers_layers(&body.layers) {
-            Applicable {
-                prover: "block",
-                applies: true,
-                why: "one attention layer and one MLP, bounded over all prefixes together",
-            }
-        } else {
-            Applicable {
-                prover: "block",
-                applies: false,
-                why: "it covers one attention layer followed by one MLP, and this model has other layers",
-            }
-        };
-        let search = Applicable { prover: "search", applies: true, why: "any prefix can be evaluated" };
+        let model = folder.load()?;
+        let provers = vec![head_theorem(&model), block_prover(&model), search()];
+        let Model { body, head, context } = model;
         Ok(Inspection {
             model: folder.dir().display().to_string(),
             family: folder.family(),
@@ -87,7 +67,7 @@ impl Inspection {
             },
             layers: body.layers.iter().map(describe).collect(),
             final_norm: norm(head.norm.as_ref()),
-            provers: vec![head_theorem, block, search],
+            provers,
             tokens: None,
         })
     }
@@ -98,6 +78,21 @@ impl Inspection {
         let ids = 0..TokenId::try_from(self.vocabulary).unwrap_or(TokenId::MAX);
         self.tokens = Some(ids.map(|id| Token { id, text: vocab.text(id) }).collect());
         self
+    }
+
+    /// The model in a few labelled words and numbers.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
+        let period = period(&self.layers);
+        let times = self.layers.len() / period.max(1);
+        let layers = self.layers[..period].join("; ");
+        vec![
+            ("family", self.family.to_owned()),
+            ("weights", format!("{} numbers stored as {}", self.weights, self.stored_as.join(", "))),
+            ("context", format!("{} tokens, positions {}", self.context, self.positions)),
+            ("layers", if times > 1 { format!("{times} times: {layers}") } else { layers }),
+            ("final norm", self.final_norm.to_owned()),
+        ]
     }
 
     /// For people.
@@ -129,6 +124,26 @@ impl Inspection {
         }
         text
     }
+}
+
+fn head_theorem(model: &Model) -> Applicable {
+    let applies = model.head.norm.is_some();
+    let why = match applies {
+        true => "the final norm bounds what the head reads",
+        false => "there is no final norm, so nothing bounds what the head reads",
+    };
+    Applicable { prover: Prover::Head.name(), applies, why: why.into() }
+}
+
+fn block_prover(model: &Model) -> Applicable {
+    let refused = Network::new(model).err();
+    let applies = refused.is_none();
+    let why = refused.map_or_else(|| "the network is one block".into(), |NotApplicable(why)| why);
+    Applicable { prover: Prover::Block.name(), applies, why }
+}
+
+fn search() -> Applicable {
+    Applicable { prover: Prover::Search.name(), applies: true, why: "any prefix can be evaluated".into() }
 }
 
 /// Smallest number of layers whose repetition gives all of them.

@@ -6,11 +6,13 @@ pub mod audit;
 mod bar;
 pub mod bounds;
 mod claim;
+pub mod html;
 pub mod inspect;
 pub mod json;
 mod style;
 mod subject;
 pub mod suite;
+pub mod terminal;
 
 pub use claim::claim;
 pub use subject::Subject;

@@ -6,12 +6,17 @@ mod documents;
 mod errors;
 mod interrupt;
 mod readme;
+mod report;
 mod suite;
 
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use serde_json::Value;
+
+#[path = "../common/mod.rs"]
+mod common;
+use common::shared_models;
 
 /// The shipped one-layer model.
 fn shipped() -> PathBuf {

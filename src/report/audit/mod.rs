@@ -1,14 +1,14 @@
 //! The reports of `audit`: a table for people, JSON, and comma-separated values.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+mod document;
 
 use super::style::{self, line, paint};
 use crate::model::{TokenId, Vocab};
 use crate::num::decimal::{printable_above, printable_below, round_down, round_up};
 use crate::spec::{Language, Threshold};
 use crate::verdict::{Answer, Bounds};
+
+pub use document::{Counts, Document, Row};
 
 /// Significant digits of printed bounds.
 const DIGITS: usize = 4;
@@ -32,37 +32,6 @@ pub struct Audit<'a> {
     pub rows: &'a [(TokenId, Bounds)],
     /// Seconds the audit took.
     pub seconds: f64,
-}
-
-/// How many tokens got which answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    proved: usize,
-    refuted: usize,
-    unknown: usize,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    model: &'a str,
-    language: String,
-    max_len: Option<usize>,
-    thresholds: Vec<f64>,
-    tokens: Vec<Row<'a>>,
-    summary: BTreeMap<&'a str, Counts>,
-    mean_gap: f64,
-    seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    id: TokenId,
-    text: String,
-    lower: f64,
-    upper: f64,
-    witness: Option<&'a [TokenId]>,
-    prover: &'static str,
-    verdicts: BTreeMap<&'a str, Answer>,
 }
 
 impl Audit<'_> {
@@ -98,28 +67,28 @@ impl Audit<'_> {
 
     /// The JSON document.
     #[must_use]
-    pub fn document(&self) -> impl Serialize {
+    pub fn document(&self) -> Document {
         Document {
-            model: self.model,
+            model: self.model.into(),
             language: self.language.to_string(),
             max_len: self.max_len,
             thresholds: self.thresholds.iter().map(Threshold::nearest).collect(),
             tokens: self.rows.iter().map(|(id, bounds)| self.row(*id, bounds)).collect(),
-            summary: self.thresholds.iter().map(|t| (t.text(), self.counts(t))).collect(),
+            summary: self.thresholds.iter().map(|t| (t.text().into(), self.counts(t))).collect(),
             mean_gap: self.mean_gap(),
             seconds: self.seconds,
         }
     }
 
-    fn row<'a>(&'a self, id: TokenId, bounds: &'a Bounds) -> Row<'a> {
+    fn row(&self, id: TokenId, bounds: &Bounds) -> Row {
         Row {
             id,
             text: self.vocab.text(id),
             lower: printable_below(bounds.lower()),
             upper: printable_above(bounds.upper),
-            witness: bounds.witness.as_ref().map(|w| w.prefix.as_slice()),
-            prover: bounds.prover.name(),
-            verdicts: self.thresholds.iter().map(|t| (t.text(), bounds.answer(t))).collect(),
+            witness: bounds.witness.as_ref().map(|w| w.prefix.clone()),
+            prover: bounds.prover.name().into(),
+            verdicts: self.thresholds.iter().map(|t| (t.text().into(), bounds.answer(t))).collect(),
         }
     }
 
