@@ -60,6 +60,7 @@ pub fn decide(
     let recorder = Recorder::default();
     let observe = |event: Event<'_>| {
         recorder.notice(event);
+        event.log();
         observer(event);
     };
     let limits = Limits { max_len: statement.max_len, ..limits.clone() };

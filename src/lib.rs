@@ -5,8 +5,10 @@
 //! certified `lower <= max P <= upper`. Theorems are about the exact real function of the stored weights.
 
 pub mod certify;
+pub mod compare;
 pub mod decide;
 pub mod domain;
+pub mod guide;
 pub mod limits;
 pub mod model;
 pub mod num;

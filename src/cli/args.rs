@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Proves or refutes "no prefix drives P(token) above p" for small language models with their real weights.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 proved, 1 refuted, 2 usage or input error, 3 unknown.")]
 pub struct Cli {
+    /// File with defaults for flags [default: llmprove.toml in the current folder, if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Say on stderr what is being done
+    #[arg(long, value_name = "LEVEL", global = true, default_value = "off")]
+    pub log: LogLevel,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -31,8 +37,27 @@ pub enum Command {
     Prove(ProveArgs),
     /// Check a suite's certificates, prove again what changed, and fail if a statement broke
     Ci(CiArgs),
+    /// Compare two models: how far probabilities can be apart, and which statements survive
+    Diff(DiffArgs),
     /// Show what a model folder holds and which provers apply
     Inspect(InspectArgs),
+    /// Print a script that completes this command in a shell
+    Completions(CompletionsArgs),
+    /// Write manual pages into a folder
+    Man(ManArgs),
+}
+
+/// How much to say on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing but the progress line
+    Off,
+    /// What went wrong and was made up for
+    Warn,
+    /// What was opened and decided
+    Info,
+    /// Every stage and every better bound
+    Debug,
 }
 
 /// `llmprove check`.
@@ -174,6 +199,38 @@ pub struct CiArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `llmprove diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Folder of the first model
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Folder of the second model
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// Put the suite's statements about A to B
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<PathBuf>,
+    /// Folder of the suite's certificates [default: certificates, beside the suite]
+    #[arg(long, value_name = "DIR", requires = "suite")]
+    pub certificates: Option<PathBuf>,
+    /// Evaluate both models after every prefix of at most N tokens; 0 for none
+    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
+    pub max_len: String,
+    /// Time limit in seconds; statements have their own below it
+    #[arg(long, value_name = "SECONDS", default_value = "600", allow_hyphen_values = true)]
+    pub time: String,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub threads: Option<String>,
+    /// Seed of the random choices
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
+    pub seed: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A suite and where reports of it go.
 #[derive(Debug, Args)]
 pub struct SuiteArgs {
@@ -214,6 +271,21 @@ pub struct InspectArgs {
     /// Print one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmprove completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `llmprove man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for the pages, created if absent
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// Which model.

@@ -64,6 +64,7 @@ impl Audited {
         let improved = AtomicUsize::new(0);
         let observe = |event: Event<'_>| {
             recorder.notice(event);
+            event.log();
             match event {
                 Event::Stage(what) => progress.say(format!("{what}, {} tokens", tokens.len())),
                 Event::Lower { .. } => {

@@ -4,21 +4,27 @@ mod args;
 mod audit;
 mod bound;
 mod check;
+mod config;
+mod diff;
 mod error;
+mod generate;
 mod inspect;
 mod interrupt;
 mod job;
+mod log;
 mod options;
 mod output;
 mod progress;
 mod report;
 mod search;
+mod shipped;
 mod suite;
 mod token;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 use error::CliError;
@@ -29,10 +35,20 @@ const ERROR: u8 = 2;
 
 /// Parses the command line, runs it, and prints what comes out.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let command = match config::apply(Cli::command(), &args) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("{error}");
+            return report_error(&error, wants_json());
+        }
+    };
+    let cli = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match cli {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
+    log::start(cli.log);
     let (result, json) = match &cli.command {
         Command::Check(args) => (check::run(args), args.json),
         Command::Bound(args) => (bound::run(args), args.json),
@@ -41,6 +57,9 @@ pub fn main() -> ExitCode {
         Command::Search(args) => (search::run(args), args.json),
         Command::Prove(args) => (suite::prove(args), args.suite.json),
         Command::Ci(args) => (suite::ci(args), args.suite.json),
+        Command::Completions(args) => (generate::completions(args), false),
+        Command::Man(args) => (generate::man(args), false),
+        Command::Diff(args) => (diff::run(args), args.json),
         Command::Inspect(args) => (inspect::run(args), args.json),
     };
     match result {
@@ -63,8 +82,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     // The first paragraph says what is wrong, the others how to call the command.
     let paragraph = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
     let message = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-    let json = std::env::args_os().any(|arg| arg == "--json");
-    report_error(&CliError::new(message, "see llmprove --help"), json)
+    report_error(&CliError::new(message, "see llmprove --help"), wants_json())
+}
+
+/// Whether `--json` is on a command line that could not be understood.
+fn wants_json() -> bool {
+    std::env::args_os().any(|arg| arg == "--json")
 }
 
 /// With `--json`, stdout gets its one document even when there is no result.

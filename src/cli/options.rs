@@ -11,9 +11,8 @@ use llmprove::verdict::Prover;
 
 use super::args::{ProverArgs, RunArgs};
 use super::error::CliError;
+use super::shipped;
 
-/// The model that is used without `--model`, relative to the root of this crate.
-const SHIPPED_MODEL: &str = "models/moby-l1";
 /// Longer time limits are the same as none.
 const MAX_SECONDS: f64 = 1e9;
 /// More worker threads than this are a typing mistake.
@@ -21,20 +20,20 @@ const MAX_THREADS: usize = 1024;
 
 /// Opens the folder that `--model` names, or the shipped one.
 pub fn model_folder(dir: Option<&Path>) -> Result<ModelFolder, CliError> {
-    let Some(dir) = dir else {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(SHIPPED_MODEL);
-        if !shipped.is_dir() {
-            return Err(CliError::new(
-                format!("the shipped model is not at {}", shipped.display()),
-                "name a folder with config.json and model.safetensors: --model DIR",
-            ));
+    let folder = match dir {
+        Some(dir) => ModelFolder::open(dir)?,
+        None => {
+            let shipped = shipped::folder().map_err(|e| {
+                CliError::new(
+                    format!("the shipped model cannot be written out: {e}"),
+                    "name a folder with config.json and model.safetensors: --model DIR",
+                )
+            })?;
+            ModelFolder::open(shipped)?
         }
-        // Named as the user would, so that printed command lines are short and can be copied.
-        let here = std::env::current_dir().ok();
-        let short = here.and_then(|here| shipped.strip_prefix(here).ok().map(Path::to_path_buf));
-        return Ok(ModelFolder::open(short.as_deref().unwrap_or(&shipped))?);
     };
-    Ok(ModelFolder::open(dir)?)
+    tracing::info!(folder = %folder.dir().display(), family = folder.family(), "model opened");
+    Ok(folder)
 }
 
 /// The vocabulary of a folder; one that knows only numbers where the folder has none.
@@ -90,13 +89,18 @@ pub fn language(args: &RunArgs) -> Result<Language, CliError> {
 
 /// Limits of the run, with the clock started; also sets the number of worker threads.
 pub fn limits(args: &RunArgs, time: &str, context: usize) -> Result<Limits, CliError> {
+    let max_len = args.max_len.as_deref().map(|text| max_len(text, context)).transpose()?;
+    Ok(Limits { max_len, ..limits_of(&args.seed, args.threads.as_deref(), time)? })
+}
+
+/// The same where there is no longest prefix to speak of.
+pub fn limits_of(seed_text: &str, threads: Option<&str>, time: &str) -> Result<Limits, CliError> {
     let seconds = time.parse().ok().filter(|s: &f64| *s >= 0.0 && s.is_finite()).ok_or_else(|| {
         CliError::new(format!("--time {time} is not a number of seconds"), "give a limit such as --time 30")
     })?;
-    let max_len = args.max_len.as_deref().map(|text| max_len(text, context)).transpose()?;
-    let seed = seed(&args.seed)?;
-    set_threads(args.threads.as_deref())?;
-    let limits = Limits { seed, max_len, ..Limits::default() };
+    let seed = seed(seed_text)?;
+    set_threads(threads)?;
+    let limits = Limits { seed, ..Limits::default() };
     Ok(if seconds < MAX_SECONDS { limits.within(Duration::from_secs_f64(seconds)) } else { limits })
 }
 

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2};
 use super::recurrent::{ChannelMix, Wkv4, Wkv7};
 
 /// `y = x W + b` with rows of `x` as inputs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// `[in, out]`, whatever layout the file has.
     pub weight: Array2<f32>,
@@ -17,7 +17,7 @@ pub struct Linear {
 }
 
 /// A normalisation over the residual width `d`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Norm {
     /// `γ ⊙ (x − mean x) / sqrt(var x + ε) + β` (Ba, Kiros, Hinton 2016).
     Layer {
@@ -53,7 +53,7 @@ pub enum Activation {
 }
 
 /// How positions enter the network.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Positions {
     /// A learned (or stored) table added to the embedding, `[context, d]`.
     Learned(Array2<f32>),
@@ -70,7 +70,7 @@ pub enum Positions {
 }
 
 /// Causal self-attention with grouped keys and values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
     /// Norm read by the layer; `None` for models without norms.
     pub norm: Option<Norm>,
@@ -104,7 +104,7 @@ pub enum Scale {
 }
 
 /// The feed-forward layer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mlp {
     /// Norm read by the layer; `None` for models without norms.
     pub norm: Option<Norm>,
@@ -115,7 +115,7 @@ pub struct Mlp {
 }
 
 /// Feed-forward variants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum MlpKind {
     /// `down(act(up(x)))`.
     Plain {
@@ -137,7 +137,7 @@ pub enum MlpKind {
 
 /// One layer, residual (`x += layer(norm(x))`) unless said otherwise. Closed: a new kind makes the compiler point to
 /// every place to extend.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Layer {
     /// Self-attention.
     Attention(Attention),

@@ -31,7 +31,7 @@ pub use vocab::{EncodeError, Lookup, Vocab};
 pub type TokenId = u32;
 
 /// The final norm and the unembedding: all that the head theorem reads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     /// Final norm; `None` for models without one (then the head theorem does not apply).
     pub norm: Option<Norm>,
@@ -42,7 +42,7 @@ pub struct Head {
 }
 
 /// Everything between token ids and the final norm.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Body {
     /// `[vocabulary, d]`.
     pub embed: Array2<f32>,

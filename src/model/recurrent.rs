@@ -8,7 +8,7 @@ use ndarray::Array1;
 use super::layer::{Linear, Norm};
 
 /// A blend of `z_t` and `z_{t−1}`, feature by feature ("token shift").
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Shift {
     /// `m ⊙ z_t + (1 − m) ⊙ z_{t−1}` (RWKV-4).
     OfCurrent(Array1<f32>),
@@ -17,7 +17,7 @@ pub enum Shift {
 }
 
 /// A linear map of a blend.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shifted {
     /// What the map reads.
     pub shift: Shift,
@@ -26,7 +26,7 @@ pub struct Shifted {
 }
 
 /// `up(act(down(blend)))` through a narrow middle; `up` has a bias where the formula has an offset.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LowRank {
     /// What `down` reads.
     pub shift: Shift,
@@ -39,7 +39,7 @@ pub struct LowRank {
 /// RWKV-4's time mixing (Peng et al. 2023): a weighted average of all values so far whose weights decay with distance,
 ///
 /// `y_t = σ(r_t) ⊙ (Σ_{i<t} e^{k_i − (t−1−i) w} v_i + e^{k_t + u} v_t) / (the same without v)`, `w = e^decay`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wkv4 {
     /// Norm read by the layer.
     pub norm: Norm,
@@ -62,7 +62,7 @@ pub struct Wkv4 {
 /// `S_t = S_{t−1} (diag(w_t) − κ_t (a_t ⊙ κ_t)ᵀ) + v_t k'_tᵀ`, `y_t = S_t r_t`, with
 /// `w = exp(−e^{−1/2} σ(decay))`, `a = σ(rate)`, `κ = k ⊙ key_scale` divided by `max(its length, 10^−12)`,
 /// `k' = k ⊙ (1 + (a − 1) ⊙ key_rate)`. The output is `((GroupNorm(y) + (Σ r ⊙ k' ⊙ bonus) v) ⊙ gate) · output`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wkv7 {
     /// Norm read by the layer.
     pub norm: Norm,
@@ -99,7 +99,7 @@ pub struct Wkv7 {
 }
 
 /// The feed-forward layer of RWKV, `relu(key)² · value`, times `σ(receptance)` where there is one (RWKV-4).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChannelMix {
     /// Norm read by the layer.
     pub norm: Norm,

@@ -28,6 +28,19 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// Writes the event to the log.
+    pub fn log(&self) {
+        match self {
+            Event::Stage(stage) => tracing::debug!(stage, "stage"),
+            Event::Upper { token, upper, .. } => tracing::debug!(token, upper, "better upper bound"),
+            Event::Lower { token, witness } => {
+                tracing::debug!(token, lower = witness.lower, "better witness")
+            }
+        }
+    }
+}
+
 /// Data that lets somebody else repeat the proof of an upper bound.
 #[derive(Debug, Clone, Copy)]
 pub enum Argument<'a> {

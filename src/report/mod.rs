@@ -6,6 +6,7 @@ pub mod audit;
 mod bar;
 pub mod bounds;
 mod claim;
+pub mod diff;
 pub mod html;
 pub mod inspect;
 pub mod json;

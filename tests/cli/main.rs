@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod certificates;
+mod diff;
 mod documents;
 mod errors;
+mod guide;
 mod interrupt;
 mod readme;
 mod report;
+mod setup;
 mod suite;
 
 use std::path::{Path, PathBuf};

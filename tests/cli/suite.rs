@@ -26,7 +26,7 @@ expect = "refuted"
 "#;
 
 /// A folder with a suite and a copy of the shipped model.
-fn folder() -> (TempDir, PathBuf) {
+pub(super) fn folder() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("model");
     fs::create_dir(&model).unwrap();
@@ -40,7 +40,7 @@ fn folder() -> (TempDir, PathBuf) {
 }
 
 /// Changes the `f32` values of a tensor in `model.safetensors`.
-fn change(dir: &Path, tensor: &str, change: impl Fn(usize, f32) -> f32) {
+pub(super) fn change(dir: &Path, tensor: &str, change: impl Fn(usize, f32) -> f32) {
     let path = dir.join("model/model.safetensors");
     let mut bytes = fs::read(&path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;

@@ -18,6 +18,7 @@ use super::output::{Output, write_certificate};
 use super::progress::Progress;
 use super::{interrupt, options};
 use models::Models;
+pub use models::Opened;
 use settle::{Settled, Task};
 
 /// Folder of certificates beside a suite.
@@ -53,7 +54,7 @@ fn run(args: &SuiteArgs, old: Option<&Path>, new: Option<&Path>) -> Result<Outpu
     let tasks = suite
         .entries
         .iter()
-        .map(|entry| Task::new(&suite.file, entry, &models, old))
+        .map(|entry| Task::new(&suite.file, entry, models.of(entry), old))
         .collect::<Result<Vec<_>, _>>()?;
     let progress = Progress::start();
     let settled = workers::settle_all(&tasks, &limits, &progress)?;
@@ -65,6 +66,32 @@ fn run(args: &SuiteArgs, old: Option<&Path>, new: Option<&Path>) -> Result<Outpu
     reports::write(args, &report)?;
     let code = report.summary().exit_code();
     Ok(if args.json { Output::json(&report.document(), code) } else { Output { text: report.text(), code } })
+}
+
+/// The statements of a suite about the model folder `from`, put to the model `to`.
+pub fn moved(
+    file: &Path,
+    certificates: Option<&Path>,
+    from: &Path,
+    to: &Opened,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<Vec<Outcome>, CliError> {
+    let (suite, models) = open(file)?;
+    let beside = file.parent().unwrap_or(Path::new("")).join(CERTIFICATES);
+    let old = Some(certificates.unwrap_or(&beside));
+    let digest = Opened::at(Some(from))?.folder.digest().to_owned();
+    let about = suite.entries.iter().filter(|entry| models.of(entry).folder.digest() == digest);
+    let tasks: Vec<Task<'_>> =
+        about.map(|entry| Task::new(&suite.file, entry, to, old)).collect::<Result<_, _>>()?;
+    if tasks.is_empty() {
+        return Err(CliError::new(
+            format!("{} has no statement about the model {}", file.display(), from.display()),
+            "name a suite about the first of the two models",
+        ));
+    }
+    let settled = workers::settle_all(&tasks, limits, progress)?;
+    std::iter::zip(&tasks, settled).map(|(task, settled)| finish(task, settled, old, None)).collect()
 }
 
 /// Reads a suite and opens its models.

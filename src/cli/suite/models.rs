@@ -30,11 +30,8 @@ impl Models {
             if models.contains_key(&entry.model) {
                 continue;
             }
-            let folder = options::model_folder(entry.model.as_ref().map(|name| base.join(name)).as_deref());
-            let opened = folder.and_then(|folder| {
-                let vocab = options::vocabulary(&folder)?;
-                Ok(Opened { folder, vocab })
-            });
+            let dir = entry.model.as_ref().map(|name| base.join(name));
+            let opened = Opened::at(dir.as_deref());
             let opened = opened.map_err(|e| located(&suite.file, entry, "model", e))?;
             models.insert(entry.model.clone(), opened);
         }
@@ -49,6 +46,13 @@ impl Models {
 }
 
 impl Opened {
+    /// Opens a folder, or the shipped model.
+    pub fn at(dir: Option<&Path>) -> Result<Opened, CliError> {
+        let folder = options::model_folder(dir)?;
+        let vocab = options::vocabulary(&folder)?;
+        Ok(Opened { folder, vocab })
+    }
+
     /// The statement of an entry about this model.
     pub fn statement(&self, file: &str, entry: &Entry) -> Result<Statement, SuiteError> {
         let language = Language::parse(&entry.prefix).map_err(|e| {

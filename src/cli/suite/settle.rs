@@ -17,7 +17,7 @@ use llmprove::suite::{Entry, How, Outcome, Status, WitnessText};
 use llmprove::verdict::{Answer, Prover};
 use llmprove_proofs::{Certificate, CheckError, Proof, Theorem, Verdict, check, sha256_hex};
 
-use super::models::{Models, Opened};
+use super::models::Opened;
 use crate::cli::error::CliError;
 
 /// A statement, ready to be settled.
@@ -49,10 +49,9 @@ impl<'a> Task<'a> {
     pub fn new(
         suite: &str,
         entry: &'a Entry,
-        models: &'a Models,
+        model: &'a Opened,
         certificates: Option<&Path>,
     ) -> Result<Task<'a>, CliError> {
-        let model = models.of(entry);
         let statement = model.statement(suite, entry)?;
         let file = statement_file(&statement, model.folder.digest())?;
         let old = certificates.map(|dir| read(&dir.join(format!("{}.json", entry.name)))).transpose()?;

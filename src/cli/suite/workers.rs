@@ -38,6 +38,9 @@ pub fn settle_all(
                 }
             });
             done.fetch_add(1, Ordering::Relaxed);
+            if let Ok(settled) = &settled {
+                tracing::info!(statement = task.entry.name, how = settled.how.word(), "settled");
+            }
             results.lock().unwrap_or_else(PoisonError::into_inner)[k] = Some(settled);
         }
     };
