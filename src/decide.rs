@@ -68,7 +68,7 @@ pub fn decide(
         // Nobody works on these yet.
         return Ok(Decision { answer: Answer::Unknown, bounds: Bounds::trivial(), files: None });
     };
-    let portfolio = Portfolio::open(folder, provers).map_err(PortfolioError::from)?;
+    let portfolio = Portfolio::open(folder, &statement.language, provers)?;
     let aim = Aim::Exceed(std::slice::from_ref(threshold));
     let found = portfolio.bound(&[*token], aim, Arguments::Kept, &limits, &observe)?;
     let bounds = found.into_iter().next().expect("one token, one answer");

@@ -15,7 +15,7 @@ use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId};
 use llmprove::prove::{Arguments, Event, Portfolio};
 use llmprove::search::Aim;
-use llmprove::spec::Threshold;
+use llmprove::spec::{Language, Threshold};
 use llmprove::verdict::{Answer, Prover};
 
 /// A row that has not got there in this time has fallen behind.
@@ -56,7 +56,7 @@ fn check(folder: &Path, row: &Row) {
         }
     };
     let tokens: Vec<TokenId> = (0..folder.vocab_size() as TokenId).collect();
-    let portfolio = Portfolio::open(&folder, [Prover::Head, Prover::Search].into()).unwrap();
+    let portfolio = Portfolio::open(&folder, &Language::Any, [Prover::Head, Prover::Search].into()).unwrap();
     let bounds =
         portfolio.bound(&tokens, Aim::Exceed(&threshold), Arguments::Dropped, &limits, &observe).unwrap();
     let count = |answer| bounds.iter().filter(|b| b.answer(&threshold[0]) == answer).count();

@@ -41,6 +41,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Show what a model folder holds and which provers apply
     Inspect(InspectArgs),
+    /// Count and sample the prefixes of a language
+    Language(LanguageArgs),
     /// Print a script that completes this command in a shell
     Completions(CompletionsArgs),
     /// Write manual pages into a folder
@@ -288,6 +290,51 @@ pub struct ManArgs {
     pub dir: PathBuf,
 }
 
+/// `llmprove language`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SYNTAX)]
+pub struct LanguageArgs {
+    /// The language, such as 'any{0,3} · "Once upon a"'; --help shows the syntax
+    #[arg(value_name = "LANGUAGE", allow_hyphen_values = true)]
+    pub language: String,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Longest prefix in tokens [default: the model's context]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_len: Option<String>,
+    /// Number of prefixes to draw, each as likely as any other
+    #[arg(long, value_name = "N", default_value = "5", allow_hyphen_values = true)]
+    pub samples: String,
+    /// Seed of the random choices
+    #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
+    pub seed: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The syntax of languages in short; the documentation of `spec::language` has all of it.
+const SYNTAX: &str = r#"Syntax of languages:
+  any                every prefix (alone); one token of any kind (as a part)
+  "Once upon a"      the tokens that the model's tokenizer makes of this text
+  ["a"|"b"]          a slot: one token out of a list of texts, each one token
+  [id:5,7-9]         one token out of a list of ids
+  [/[a-z]+/]         one token whose whole text matches a regular expression
+  [bytes:41-5a]      one token that is a single byte out of a list
+  letter, [letter]   one token of a class: letter, upper, lower, digit, space,
+                     punct, word, byte (single, not ASCII), control
+  [^"a"|digit]       one token that is none of these
+  A · B, A ~ B       a member of A, then one of B
+  A | B              a member of A or of B; parentheses group
+  A{2} A{1,3} A{2,}  repetitions; A* A+ A? are A{0,} A{1,} A{0,1}
+  A without [..]     A with these tokens forbidden everywhere
+
+Examples:
+  'any{0,3} · "Once upon a"'
+  '"My name is" · [word]{1,3} · "."'
+  '(letter|space){1,15} · "q"'
+  'any without [id:0-2]'"#;
+
 /// Which model.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
@@ -314,8 +361,8 @@ pub struct TokenArgs {
 /// What to speak of and how to run, except for the time limit, whose default differs.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Prefixes to speak of: any
-    #[arg(long, value_name = "LANGUAGE", default_value = "any")]
+    /// Prefixes to speak of, such as 'any{0,3} · "Once upon a"'; see llmprove language --help
+    #[arg(long, value_name = "LANGUAGE", default_value = "any", allow_hyphen_values = true)]
     pub prefix: String,
     /// Longest prefix in tokens [default: the model's context]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]

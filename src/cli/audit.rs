@@ -9,7 +9,7 @@ use llmprove::model::{ModelFolder, TokenId, Vocab};
 use llmprove::prove::{Arguments, Event, Portfolio};
 use llmprove::report::audit::Audit;
 use llmprove::search::Aim;
-use llmprove::spec::{Language, Predicate, Statement, Threshold};
+use llmprove::spec::{Predicate, Statement, Threshold};
 use llmprove::verdict::{Answer, Bounds};
 
 use super::args::{AuditArgs, AuditQuestion};
@@ -37,7 +37,8 @@ pub struct Audited {
     pub folder: ModelFolder,
     pub vocab: Vocab,
     model: String,
-    language: Language,
+    /// As the user wrote it.
+    language: String,
     max_len: Option<usize>,
     thresholds: Vec<Threshold>,
     rows: Vec<(TokenId, Bounds)>,
@@ -49,10 +50,10 @@ impl Audited {
     pub fn new(args: &AuditQuestion) -> Result<Audited, CliError> {
         let start = Instant::now();
         let thresholds = options::thresholds(&args.threshold)?;
-        let language = options::language(&args.run)?;
         let provers = options::provers(&args.provers)?;
         let folder = options::model_folder(args.model.dir.as_deref())?;
         let vocab = options::vocabulary(&folder)?;
+        let language = options::language(&args.run.prefix, &vocab)?;
         let tokens = token::list(args.token_ids.as_deref(), folder.vocab_size())?;
         let limits = options::limits(&args.run, &args.time, folder.context())?;
         let certificates = args.certificates.as_deref().map(options::output_folder).transpose()?;
@@ -75,7 +76,7 @@ impl Audited {
                 Event::Upper { .. } => {}
             }
         };
-        let portfolio = Portfolio::open(&folder, provers)?;
+        let portfolio = Portfolio::open(&folder, &language, provers)?;
         let found = portfolio.bound(&tokens, Aim::Exceed(&thresholds), arguments, &limits, &observe)?;
         drop(progress);
 
@@ -88,6 +89,7 @@ impl Audited {
         }
         let (model, max_len) = (folder.dir().display().to_string(), limits.max_len);
         let seconds = start.elapsed().as_secs_f64();
+        let language = args.run.prefix.trim().to_owned();
         Ok(Audited { folder, vocab, model, language, max_len, thresholds, rows, seconds })
     }
 

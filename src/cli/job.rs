@@ -31,6 +31,8 @@ pub struct Job {
     vocab: Vocab,
     token: TokenId,
     language: Language,
+    /// The language as the user wrote it.
+    written: String,
     limits: Limits,
 }
 
@@ -38,14 +40,15 @@ impl Job {
     /// Validates the flags and opens the model.
     pub fn new(model: &ModelArgs, which: &TokenArgs, run: &RunArgs, time: &str) -> Result<Job, CliError> {
         let start = Instant::now();
-        let language = options::language(run)?;
         let folder = options::model_folder(model.dir.as_deref())?;
         let vocab = options::vocabulary(&folder)?;
+        let language = options::language(&run.prefix, &vocab)?;
+        let written = run.prefix.trim().to_owned();
         let token = token::select(which, &vocab)?;
         let limits = options::limits(run, time, folder.context())?;
         interrupt::listen(&limits)?;
         let name = folder.dir().display().to_string();
-        Ok(Job { start, folder, name, vocab, token, language, limits })
+        Ok(Job { start, folder, name, vocab, token, language, written, limits })
     }
 
     /// Runs the provers until the aim is reached or the limits are.
@@ -60,7 +63,7 @@ impl Job {
             recorder.notice(event);
             show(&progress, event);
         };
-        let portfolio = Portfolio::open(&self.folder, provers)?;
+        let portfolio = Portfolio::open(&self.folder, &self.language, provers)?;
         let found = portfolio.bound(&[self.token], aim, Arguments::Kept, &self.limits, &observe)?;
         let bounds = found.into_iter().next().expect("one token, one answer");
         consistent(self.token, &bounds)?;
@@ -79,7 +82,7 @@ impl Job {
             model: &self.name,
             vocab: &self.vocab,
             token: self.token,
-            language: &self.language,
+            language: &self.written,
             max_len: self.limits.max_len,
             seconds: self.start.elapsed().as_secs_f64(),
         }

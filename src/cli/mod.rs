@@ -11,6 +11,7 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod job;
+mod language;
 mod log;
 mod options;
 mod output;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => (generate::man(args), false),
         Command::Diff(args) => (diff::run(args), args.json),
         Command::Inspect(args) => (inspect::run(args), args.json),
+        Command::Language(args) => (language::run(args), args.json),
     };
     match result {
         Ok(output) => output.print(),

@@ -82,9 +82,9 @@ pub fn gap(text: &str) -> Result<f64, CliError> {
 }
 
 /// The prefix language.
-pub fn language(args: &RunArgs) -> Result<Language, CliError> {
-    Language::parse(&args.prefix)
-        .map_err(|e| CliError::new(e.to_string(), "use --prefix any, or leave it out"))
+pub fn language(text: &str, vocab: &Vocab) -> Result<Language, CliError> {
+    Language::parse(text, vocab)
+        .map_err(|e| CliError::new(e.to_string(), "llmprove language --help shows the syntax of languages"))
 }
 
 /// Limits of the run, with the clock started; also sets the number of worker threads.
@@ -111,7 +111,8 @@ pub fn seed(text: &str) -> Result<u64, CliError> {
     })
 }
 
-fn max_len(text: &str, context: usize) -> Result<usize, CliError> {
+/// The longest length in question, within the model's context.
+pub fn max_len(text: &str, context: usize) -> Result<usize, CliError> {
     let help = format!("give a length from 1 to {context} tokens, or leave --max-len out for every length");
     match text.parse() {
         Ok(len) if (1..=context).contains(&len) => Ok(len),

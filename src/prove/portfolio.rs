@@ -12,6 +12,7 @@ use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, Head, LoadError, Model, ModelFolder, PrefixError, TokenId};
 use crate::num::Interval;
 use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
+use crate::spec::language::{Automaton, Language, LanguageError};
 use crate::verdict::{Bounds, Prover, Witness};
 
 use super::block::{Block, next_attempt, prove_at};
@@ -24,6 +25,8 @@ pub struct Portfolio<'a> {
     folder: &'a ModelFolder,
     members: BTreeSet<Prover>,
     head: Head,
+    /// The prefixes spoken of.
+    language: Automaton,
 }
 
 /// Why a portfolio could not work.
@@ -38,6 +41,17 @@ pub enum PortfolioError {
     /// A token that the model does not have.
     #[error(transparent)]
     Prefix(#[from] PrefixError),
+    /// A language that cannot be compiled.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
+    /// A language without prefixes.
+    #[error(
+        "the language holds no prefix of at most {longest} tokens, so there is nothing to prove or refute"
+    )]
+    NoPrefixes {
+        /// Longest prefix that the question allows, in tokens.
+        longest: usize,
+    },
 }
 
 /// Whether bounds have to come with data for certificates, which costs some time per token.
@@ -50,12 +64,18 @@ pub enum Arguments {
 }
 
 impl<'a> Portfolio<'a> {
-    /// Reads what the first step needs; the rest of the model is read when a later step needs it.
+    /// Prepares work on questions about the prefixes of a language. Reads what the first step needs; the rest of the model
+    /// is read when a later step needs it.
     ///
     /// # Errors
-    /// A head that cannot be read.
-    pub fn open(folder: &'a ModelFolder, members: BTreeSet<Prover>) -> Result<Portfolio<'a>, LoadError> {
-        Ok(Portfolio { folder, members, head: folder.load_head()? })
+    /// A head that cannot be read, or a language that cannot be compiled.
+    pub fn open(
+        folder: &'a ModelFolder,
+        language: &Language,
+        members: BTreeSet<Prover>,
+    ) -> Result<Portfolio<'a>, PortfolioError> {
+        let language = Automaton::new(language, folder.vocab_size())?;
+        Ok(Portfolio { folder, members, head: folder.load_head()?, language })
     }
 
     /// Bounds for every token of a list, in its order, as good as the aim asks for or the limits allow.
@@ -70,6 +90,10 @@ impl<'a> Portfolio<'a> {
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<Vec<Bounds>, PortfolioError> {
+        let longest = limits.longest_prefix(self.folder.context());
+        if self.language.lengths(longest).is_empty() {
+            return Err(PortfolioError::NoPrefixes { longest });
+        }
         let mut all = vec![Bounds::trivial(); tokens.len()];
         if self.members.contains(&Prover::Head) {
             let upper = self.head_bounds(tokens, arguments, limits, observer)?;
@@ -184,7 +208,8 @@ impl<'a> Portfolio<'a> {
     ) -> Result<Option<StopReason>, PortfolioError> {
         observer(Event::Stage("search for witnesses"));
         let leads = Leads::default();
-        let mut hunt = Hunt::new(Evaluator::new(model), self.folder.bos(), targets, &leads, limits);
+        let mut hunt = Hunt::new(Evaluator::new(model), self.folder.bos(), targets, &leads, limits)
+            .within(&self.language);
         let found = |token: TokenId, witness: &Witness| observer(Event::Lower { token, witness });
         Ok(hunt.run(aim, limits, &found)?)
     }

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod html;
 pub mod inspect;
 pub mod json;
+pub mod language;
 mod style;
 mod subject;
 pub mod suite;

@@ -1,7 +1,6 @@
 //! What a report is about, besides the bounds.
 
 use crate::model::{TokenId, Vocab};
-use crate::spec::Language;
 
 /// Model, token and prefixes that bounds are about.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +11,8 @@ pub struct Subject<'a> {
     pub vocab: &'a Vocab,
     /// The token spoken of.
     pub token: TokenId,
-    /// The prefixes spoken of.
-    pub language: &'a Language,
+    /// The prefixes spoken of, as the user wrote them.
+    pub language: &'a str,
     /// Longest prefix spoken of, in tokens; `None` for every length.
     pub max_len: Option<usize>,
     /// Seconds the run took.
@@ -31,9 +30,9 @@ impl Subject<'_> {
     #[must_use]
     pub fn prefixes(&self) -> String {
         match (self.language, self.max_len) {
-            (Language::Any, None) => "every prefix of every length".into(),
-            (Language::Any, Some(1)) => "every prefix of 1 token".into(),
-            (Language::Any, Some(n)) => format!("every prefix of 1 to {n} tokens"),
+            ("any", None) => "every prefix of every length".into(),
+            ("any", Some(1)) => "every prefix of 1 token".into(),
+            ("any", Some(n)) => format!("every prefix of 1 to {n} tokens"),
             (language, None) => format!("every prefix in {language}"),
             (language, Some(n)) => format!("every prefix of at most {n} tokens in {language}"),
         }

@@ -6,16 +6,20 @@
 
 mod climbs;
 mod confirm;
+mod members;
+mod scope;
 mod seeds;
 mod starts;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
 use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, PrefixError, TokenId};
+use crate::spec::language::Automaton;
 use crate::verdict::Witness;
 
 use super::climb::Step;
@@ -24,6 +28,7 @@ use super::pool::Pool;
 use super::probe::{Probe, Scores};
 use super::target::{Aim, Target};
 use confirm::Pace;
+use scope::Scope;
 
 /// Longest prefix that seeds and climbs build, in tokens; leads may be longer. Longer ones cost more and help little.
 const LONGEST: usize = 32;
@@ -53,9 +58,13 @@ pub struct Hunt<'a> {
     seed: u64,
     /// Longest prefix spoken of, in tokens.
     limit: usize,
+    /// The language spoken of; `None` for every prefix. Whatever goes into the pool belongs to it.
+    scope: Option<Arc<Scope<'a>>>,
     /// Longest prefix to build, in tokens.
     longest: usize,
     seeded: bool,
+    /// Whether every prefix spoken of has been evaluated.
+    complete: bool,
     generation: u64,
     pool: Pool,
     /// Steps that have been run.
@@ -107,8 +116,10 @@ impl<'a> Hunt<'a> {
             targets,
             seed: limits.seed,
             limit,
+            scope: None,
             longest: limit.min(LONGEST),
             seeded: false,
+            complete: false,
             generation: 0,
             done: BTreeSet::new(),
             tried: vec![BTreeSet::new(); n],
@@ -116,6 +127,17 @@ impl<'a> Hunt<'a> {
             pace: Pace::default(),
             slowest: Duration::ZERO,
         }
+    }
+
+    /// The same search over the prefixes of a language only.
+    #[must_use]
+    pub fn within(mut self, language: &'a Automaton) -> Hunt<'a> {
+        if !language.is_any(self.evaluator.model().head.vocab_size()) {
+            let shortest = language.lengths(self.limit).first().copied().unwrap_or(0);
+            self.longest = self.limit.min(shortest + LONGEST);
+            self.scope = Some(Arc::new(Scope::new(language, self.longest)));
+        }
+        self
     }
 
     /// Searches until the aim is reached, the targets left are given up, or the limits are; says which limit it was.
@@ -144,7 +166,10 @@ impl<'a> Hunt<'a> {
     fn search(&mut self, order: Order) -> Result<Option<StopReason>, PrefixError> {
         if !self.seeded {
             self.follow_leads(order)?;
-            seeds::sow(self, order)?;
+            match self.scope.clone() {
+                None => seeds::sow(self, order)?,
+                Some(scope) => self.complete = members::sow(self, &scope, order)?,
+            }
             self.seeded = !self.is_over(order);
         }
         let mut fruitless = vec![0; self.targets.len()];
@@ -152,7 +177,7 @@ impl<'a> Hunt<'a> {
             self.follow_leads(order)?;
             let wanted: Vec<usize> =
                 self.wanted(order.aim).into_iter().filter(|&k| fruitless[k] < PATIENCE).collect();
-            if wanted.is_empty() {
+            if wanted.is_empty() || self.complete {
                 return Ok(None);
             }
             if self.is_over(order) {
@@ -200,10 +225,17 @@ impl<'a> Hunt<'a> {
     /// Evaluates what was suggested from outside.
     fn follow_leads(&mut self, order: Order) -> Result<(), PrefixError> {
         let model = self.evaluator.model();
-        let fits = |prefix: &Vec<TokenId>| prefix.len() <= self.limit && model.check_prefix(prefix).is_ok();
+        let fits = |prefix: &Vec<TokenId>| {
+            prefix.len() <= self.limit && model.check_prefix(prefix).is_ok() && self.speaks_of(prefix)
+        };
         let leads = self.leads.take().into_iter().filter(fits);
         let probes: Vec<Probe> = leads.map(|prefix| Probe::new(Vec::new(), vec![prefix])).collect();
         self.round(&probes, order).map(|_| ())
+    }
+
+    /// Whether a prefix belongs to the language.
+    fn speaks_of(&self, prefix: &[TokenId]) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.holds(prefix))
     }
 
     /// Indices of the targets about which something is left to find.

@@ -67,7 +67,7 @@ fn limits() {
         ("--threads 99999", "not a number of threads"),
         ("--seed x", "not a whole number"),
         ("--seed -1", "not a whole number"),
-        ("--prefix every", "not a prefix language"),
+        ("--prefix every", "no class of tokens"),
         ("--provers magic", "not a prover"),
     ] {
         check(&format!("check --token X --threshold 0.2 {flags}"), &[words, "help: "]);

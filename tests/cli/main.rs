@@ -7,6 +7,7 @@ mod documents;
 mod errors;
 mod guide;
 mod interrupt;
+mod language;
 mod readme;
 mod report;
 mod setup;

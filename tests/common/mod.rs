@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test binary compiles this file and uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test helper; a failure here is a failed test")]
 
+pub mod planted;
+
 use std::path::PathBuf;
 
 use llmprove::model::{Model, ModelFolder};

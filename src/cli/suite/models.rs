@@ -55,8 +55,13 @@ impl Opened {
 
     /// The statement of an entry about this model.
     pub fn statement(&self, file: &str, entry: &Entry) -> Result<Statement, SuiteError> {
-        let language = Language::parse(&entry.prefix).map_err(|e| {
-            entry.error(file, "prefix", e.to_string(), "use prefix = \"any\", or leave it out".into())
+        let language = Language::parse(&entry.prefix, &self.vocab).map_err(|e| {
+            entry.error(
+                file,
+                "prefix",
+                e.to_string(),
+                "`llmprove language --help` shows the syntax of languages".into(),
+            )
         })?;
         let context = self.folder.context();
         let max_len = match entry.max_len {

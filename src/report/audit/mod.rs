@@ -5,7 +5,7 @@ mod document;
 use super::style::{self, line, paint};
 use crate::model::{TokenId, Vocab};
 use crate::num::decimal::{printable_above, printable_below, round_down, round_up};
-use crate::spec::{Language, Threshold};
+use crate::spec::Threshold;
 use crate::verdict::{Answer, Bounds};
 
 pub use document::{Counts, Document, Row};
@@ -22,8 +22,8 @@ pub struct Audit<'a> {
     pub model: &'a str,
     /// Texts of tokens.
     pub vocab: &'a Vocab,
-    /// The prefixes spoken of.
-    pub language: &'a Language,
+    /// The prefixes spoken of, as the user wrote them.
+    pub language: &'a str,
     /// Longest prefix spoken of, in tokens; `None` for every length.
     pub max_len: Option<usize>,
     /// Thresholds in the order given.

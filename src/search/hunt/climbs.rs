@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::{PrefixError, TokenId};
 use crate::search::climb::{Climb, Step};
 use crate::search::probe::Probe;
+use crate::spec::language::TokenSet;
 
+use super::scope::pick;
 use super::{Hunt, Order, ROUND, WHOLE, starts};
 
 /// Tokens in a line of a vocabulary that is too large to try them all, drawn anew for each line.
@@ -36,8 +38,10 @@ pub fn climb(hunt: &mut Hunt, wanted: &[usize], order: Order) -> Result<(), Pref
         for (i, climb) in climbs.iter_mut().enumerate().take(n) {
             hunt.jump(climb);
             for step in hunt.steps(climb, each) {
-                let probe = step.probe(&candidates(hunt, &mut rng));
-                jobs.push((i, Probe { heat: climb.heat(), ..probe }));
+                let probe = probe(hunt, &step, &climb.at().prefix, &mut rng);
+                if !probe.suffixes.is_empty() {
+                    jobs.push((i, Probe { heat: climb.heat(), ..probe }));
+                }
             }
         }
         let probes: Vec<Probe> = jobs.iter().map(|(_, probe)| probe.clone()).collect();
@@ -88,9 +92,29 @@ impl Hunt<'_> {
     }
 }
 
-/// Tokens that fill a line.
-fn candidates(hunt: &Hunt, rng: &mut ChaCha8Rng) -> Vec<TokenId> {
-    let n = hunt.evaluator.model().head.vocab_size();
-    let all = 0..n as TokenId;
-    if n <= WHOLE { all.collect() } else { (0..DRAWN).map(|_| rng.random_range(all.clone())).collect() }
+/// The prefixes to evaluate for a step of a climb that stands at `at`.
+fn probe(hunt: &Hunt, step: &Step, at: &[TokenId], rng: &mut ChaCha8Rng) -> Probe {
+    match (&hunt.scope, step) {
+        (None, _) => {
+            let all = TokenSet::vocabulary(hunt.evaluator.model().head.vocab_size());
+            step.probe(&candidates(&all, rng))
+        }
+        (Some(scope), Step::Line(line)) => {
+            let mut probe = line.filled(&candidates(&scope.fillers(line), rng));
+            // Where only one token is allowed, substituting it changes nothing.
+            if probe.suffixes.len() == 1 && probe.prefix(0) == at {
+                probe.suffixes.clear();
+            }
+            probe
+        }
+        (Some(scope), Step::Shorten(_)) => scope.members(step.probe(&[])),
+    }
+}
+
+/// Tokens that fill a line, out of those allowed: all, or some of many.
+fn candidates(allowed: &TokenSet, rng: &mut ChaCha8Rng) -> Vec<TokenId> {
+    if allowed.len() <= WHOLE as u64 {
+        return allowed.ids().collect();
+    }
+    (0..DRAWN).filter_map(|_| pick(allowed, rng)).collect()
 }

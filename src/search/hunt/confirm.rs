@@ -45,7 +45,10 @@ impl Hunt<'_> {
         // Targets with the same prefix share its evaluation.
         let mut groups: BTreeMap<&[TokenId], Vec<usize>> = BTreeMap::new();
         for k in targets.into_iter().filter(|&k| self.is_news(k)) {
-            if let Some(best) = self.pool.best(k) {
+            // The pool has members of the language only; a witness must not depend on that.
+            if let Some(best) = self.pool.best(k)
+                && self.speaks_of(&best.prefix)
+            {
                 groups.entry(&best.prefix).or_default().push(k);
             }
         }

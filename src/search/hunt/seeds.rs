@@ -10,20 +10,20 @@ use crate::search::probe::{Probe, Scores};
 use super::{Hunt, Order, ROUND};
 
 /// Temperatures of the samples: from what the model would write to what it would never write.
-const TEMPERATURES: [f32; 4] = [0.7, 1.0, 1.5, 2.5];
+pub(super) const TEMPERATURES: [f32; 4] = [0.7, 1.0, 1.5, 2.5];
 /// Most samples per temperature.
-const SAMPLES: usize = 64;
+pub(super) const SAMPLES: usize = 64;
 /// Work that each kind of seed may cost, in multiplications.
 const WORK: usize = 1 << 37;
 /// Bounds on the same in columns, (position, prefix) pairs: models may be tiny or huge.
 const COLUMNS: (usize, usize) = (1 << 12, 1 << 18);
 /// Members of a probe.
-const MEMBERS: usize = 512;
+pub(super) const MEMBERS: usize = 512;
 
 /// Evaluates the seeds, cheap ones first, until the order is over.
 pub fn sow(hunt: &mut Hunt, order: Order) -> Result<(), PrefixError> {
     let vocab_size = hunt.evaluator.model().head.vocab_size();
-    let columns = (WORK / weights_per_token(hunt.evaluator.model()).max(1)).clamp(COLUMNS.0, COLUMNS.1);
+    let columns = affordable(hunt.evaluator.model());
     // All tokens alone are always worth it, but in a large model they come last.
     let late = vocab_size > columns;
     if !late {
@@ -38,6 +38,11 @@ pub fn sow(hunt: &mut Hunt, order: Order) -> Result<(), PrefixError> {
     }
     sample(hunt, columns, order)?;
     if late { exhaust(hunt, 1, 1, order) } else { Ok(()) }
+}
+
+/// Columns, (position, prefix) pairs, that each kind of seed may cost.
+pub(super) fn affordable(model: &Model) -> usize {
+    (WORK / weights_per_token(model).max(1)).clamp(COLUMNS.0, COLUMNS.1)
 }
 
 /// Number of last tokens that vary within a probe: enough to fill it.
@@ -104,7 +109,7 @@ fn sample(hunt: &mut Hunt, columns: usize, order: Order) -> Result<(), PrefixErr
             texts = probe.suffixes;
             if len < hunt.longest {
                 for (text, log_p) in texts.iter_mut().zip(log_p.rows()) {
-                    text.push(draw(log_p.iter().copied(), temperature, &mut rng));
+                    text.push(draw((0..).zip(log_p.iter().copied()), temperature, &mut rng));
                 }
             }
         }
@@ -113,9 +118,13 @@ fn sample(hunt: &mut Hunt, columns: usize, order: Order) -> Result<(), PrefixErr
 }
 
 /// A token drawn with probability proportional to `exp(log_p / temperature)`: the maximum of Gumbel-perturbed scores.
-fn draw(log_p: impl Iterator<Item = f32>, temperature: f32, rng: &mut ChaCha8Rng) -> TokenId {
+pub(super) fn draw(
+    log_p: impl Iterator<Item = (TokenId, f32)>,
+    temperature: f32,
+    rng: &mut ChaCha8Rng,
+) -> TokenId {
     let mut best = (f32::NEG_INFINITY, 0);
-    for (token, log_p) in (0..).zip(log_p) {
+    for (token, log_p) in log_p {
         let uniform: f32 = rng.random();
         let score = log_p / temperature - (-uniform.ln()).ln();
         if score > best.0 {
@@ -173,9 +182,9 @@ mod tests {
     fn draws_follow_the_probabilities() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let log_p = [0.5f32, 0.25, 0.25].map(f32::ln);
-        let hits = (0..10_000).filter(|_| draw(log_p.into_iter(), 1.0, &mut rng) == 0).count();
+        let hits = (0..10_000).filter(|_| draw((0..).zip(log_p), 1.0, &mut rng) == 0).count();
         assert!((4_700..5_300).contains(&hits), "{hits} of 10000 draws at probability 1/2");
-        let cold = (0..1000).filter(|_| draw(log_p.into_iter(), 0.05, &mut rng) == 0).count();
+        let cold = (0..1000).filter(|_| draw((0..).zip(log_p), 0.05, &mut rng) == 0).count();
         assert!(cold >= 995, "{cold}");
     }
 }

@@ -69,9 +69,14 @@ fn related(hunt: &Hunt, wanted: &[usize], order: Order) -> Result<Vec<(usize, Ca
     Ok(wanted.iter().zip(best).filter_map(|(&k, best)| best.map(|best| (k, best))).collect())
 }
 
-/// The prefix with some of its tokens, from one to all, replaced at random. Its value is unknown, so that any line improves
-/// on it.
+/// The prefix with some of its tokens, from one to all, replaced at random; or, within a language, another member of it. Its
+/// value is unknown, so that any line improves on it.
 fn disturbed(hunt: &Hunt, best: &Candidate, rng: &mut ChaCha8Rng) -> Candidate {
+    if let Some(scope) = &hunt.scope {
+        let fresh = if rng.random() { scope.sample(rng) } else { None };
+        let prefix = fresh.unwrap_or_else(|| scope.disturbed(&best.prefix, rng));
+        return Candidate { log_p: f32::NEG_INFINITY, prefix };
+    }
     let vocab_size = hunt.evaluator.model().head.vocab_size() as TokenId;
     let mut prefix = best.prefix.clone();
     for _ in 0..rng.random_range(1..=prefix.len()) {

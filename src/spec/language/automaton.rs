@@ -2,6 +2,8 @@
 
 use dashu_int::UBig;
 
+use rand::Rng;
+
 use crate::model::TokenId;
 
 use super::{Language, LanguageError, Slice, TokenSet, compile};
@@ -110,5 +112,37 @@ impl Counts {
     #[must_use]
     pub fn total(&self) -> UBig {
         self.by_length.iter().fold(UBig::ZERO, |sum, n| sum + n)
+    }
+
+    /// The length of a prefix drawn uniformly at random; `None` if there are none.
+    pub fn draw_length(&self, rng: &mut impl Rng) -> Option<usize> {
+        let total = self.total();
+        if total == UBig::ZERO {
+            return None;
+        }
+        let mut at = below(&total, rng);
+        for (length, n) in self.by_length.iter().enumerate() {
+            if at < *n {
+                return Some(length);
+            }
+            at -= n;
+        }
+        None
+    }
+}
+
+/// A number below `bound`, which is not zero, drawn uniformly: drawn with as many bits until it is small enough.
+pub(super) fn below(bound: &UBig, rng: &mut impl Rng) -> UBig {
+    let bits = (bound.clone() - UBig::ONE).to_le_bytes();
+    let top = bits.last().map_or(0, |byte| u8::MAX >> byte.leading_zeros());
+    loop {
+        let mut bytes: Vec<u8> = bits.iter().map(|_| rng.random()).collect();
+        if let Some(last) = bytes.last_mut() {
+            *last &= top;
+        }
+        let drawn = UBig::from_le_bytes(&bytes);
+        if drawn < *bound {
+            return drawn;
+        }
     }
 }

@@ -7,6 +7,7 @@ use rand::Rng;
 
 use crate::model::TokenId;
 
+use super::automaton::below;
 use super::{Automaton, TokenSet};
 
 /// The members of exactly `n` tokens, at least one.
@@ -217,20 +218,4 @@ fn reachable(automaton: &Automaton, length: usize) -> Vec<Vec<usize>> {
     }
     layers.truncate(length);
     layers
-}
-
-/// A number below `bound`, which is not zero, drawn uniformly: drawn with as many bits until it is small enough.
-fn below(bound: &UBig, rng: &mut impl Rng) -> UBig {
-    let bits = (bound.clone() - UBig::ONE).to_le_bytes();
-    let top = bits.last().map_or(0, |byte| u8::MAX >> byte.leading_zeros());
-    loop {
-        let mut bytes: Vec<u8> = bits.iter().map(|_| rng.random()).collect();
-        if let Some(last) = bytes.last_mut() {
-            *last &= top;
-        }
-        let drawn = UBig::from_le_bytes(&bytes);
-        if drawn < *bound {
-            return drawn;
-        }
-    }
 }

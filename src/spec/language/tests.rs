@@ -44,12 +44,12 @@ fn ends(language: &Language, word: &[TokenId], start: usize) -> Vec<usize> {
     found
 }
 
-fn naive(language: &Language, word: &[TokenId]) -> bool {
+pub(super) fn naive(language: &Language, word: &[TokenId]) -> bool {
     !word.is_empty() && ends(language, word, 0).contains(&word.len())
 }
 
 /// All words of exactly `length` tokens in lexicographic order.
-fn words(length: usize) -> Vec<Vec<TokenId>> {
+pub(super) fn words(length: usize) -> Vec<Vec<TokenId>> {
     (0..length).fold(vec![Vec::new()], |words, _| {
         words.iter().flat_map(|word| (0..V).map(move |token| [word.as_slice(), &[token]].concat())).collect()
     })
