@@ -3,14 +3,14 @@
 use crate::model::{TokenId, Vocab};
 use crate::spec::{Language, Predicate, Statement};
 
-/// Such as `P("X") <= 0.2 after every prefix`.
+/// Such as `P("X") <= 0.2 after every prefix`; `prefix` is the language as it was written.
 #[must_use]
-pub fn claim(statement: &Statement, vocab: &Vocab) -> String {
+pub fn claim(statement: &Statement, prefix: &str, vocab: &Vocab) -> String {
     let prefixes = match (&statement.language, statement.max_len) {
         (Language::Any, None) => "after every prefix".into(),
         (Language::Any, Some(n)) => format!("after every prefix of at most {n} tokens"),
-        (language, None) => format!("after every prefix in {language}"),
-        (language, Some(n)) => format!("after every prefix of at most {n} tokens in {language}"),
+        (_, None) => format!("after every prefix in {prefix}"),
+        (_, Some(n)) => format!("after every prefix of at most {n} tokens in {prefix}"),
     };
     format!("{} {prefixes}", predicate(&statement.predicate, vocab))
 }

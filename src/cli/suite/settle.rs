@@ -155,7 +155,7 @@ impl Settled {
             name: entry.name.clone(),
             line: entry.line,
             model: entry.model.clone().unwrap_or_else(|| model.folder.dir().display().to_string()),
-            claim: claim(statement, &model.vocab),
+            claim: claim(statement, &entry.prefix, &model.vocab),
             status: Status::of(verdict, entry.expect, task.old.is_some()),
             verdict,
             expect: entry.expect,
