@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::block::block_proves;
+use crate::block::{attention_proves, block_proves};
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
 use crate::format::{Certificate, Proof, Statement, sha256_hex};
@@ -27,7 +27,7 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
     }
     let scope = match certificate.proof {
         Proof::Head { .. } => Scope::Head,
-        Proof::Witness { .. } | Proof::Block(_) => Scope::Network,
+        Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } => Scope::Network,
     };
     let folder = Folder::read(model, scope)?;
     if statement.model != folder.digest {
@@ -74,6 +74,14 @@ fn apply(
             block_proves(folder, head, token, threshold.value(), &temperature, max_len, proof)?;
             let bound = Interval::rational(threshold.value());
             Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
+        }
+        Proof::Attention { trees } => {
+            attention_proves(folder, head, statement, trees)?;
+            let bound = match &statement.predicate {
+                Predicate::Ceiling { threshold, .. } => Interval::rational(threshold.value()).hi().clone(),
+                _ => 0.into(),
+            };
+            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound)))
         }
         Proof::Witness { prefix } => {
             Ok((Verdict::Refuted, witness_refutes(folder, head, statement, prefix)?))

@@ -73,6 +73,46 @@ pub enum Proof {
     },
     /// Proves a ceiling for all prefixes up to a length by branch and bound through the one block of the network.
     Block(BlockProof),
+    /// Proves a predicate for the prefixes of a language in a one-layer attention-only model.
+    Attention {
+        /// One for every length that the language has prefixes of, in order.
+        trees: Vec<AttentionTree>,
+    },
+}
+
+/// A closed search tree over the prefixes of one length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionTree {
+    /// Tokens of each prefix.
+    pub length: u32,
+    /// The tree in preorder: the first child follows its parent.
+    pub nodes: Vec<AttentionNode>,
+}
+
+/// A product of token sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionNode {
+    /// Whether the claim is bounded over the whole product; what this proves is proved for the children too.
+    pub bound: bool,
+    /// `[token, numerator]` with strictly increasing tokens, numerators >= 1, the target absent, sum `2^BLOCK_BITS`; only read for
+    /// a ceiling and for a token that is never the argmax.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lambda: Vec<(u32, u32)>,
+    /// How the product is divided; `None` if nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<TokenSplit>,
+}
+
+/// Two children that differ at one position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSplit {
+    /// The position, from zero.
+    pub position: u32,
+    /// The first child has the tokens of these ranges `[first, last]` there, the second the others.
+    pub tokens: Vec<[u32; 2]>,
 }
 
 /// A closed search tree over the prefixes of a statement.

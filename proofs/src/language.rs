@@ -1,6 +1,6 @@
 //! Prefix languages: the universe of prefixes that a statement speaks of, and the test whether a prefix belongs to it.
 //!
-//! The test follows the definition. For a language L and a prefix x of n tokens, `ends(L, S)` is the set of positions at
+//! The test follows the definition. For a language L and a prefix x of n tokens (or a product of n token sets), `ends(L, S)` is the set of positions at
 //! which a member of L may end that begins at a position in S ⊆ {0..n}; x is a member if `n ∈ ends(L, {0})`. A repetition
 //! applies its part again and again, and each round either keeps all positions (if the part holds the empty sequence) or
 //! moves the least one up (if it doesn't): after n + 1 rounds at most nothing changes any more.
@@ -70,13 +70,19 @@ impl Language {
 
     /// Whether `prefix` belongs to it.
     pub(crate) fn contains(&self, prefix: &[u32]) -> Result<bool, Reject> {
-        let mut start = vec![false; prefix.len() + 1];
-        start[0] = true;
-        Ok(*self.ends(prefix, &start, &mut 0)?.last().unwrap_or(&false))
+        self.meets(&prefix.iter().map(|token| vec![*token]).collect::<Vec<_>>())
     }
 
-    /// Where members may end that begin at a position in `starts`, `[prefix.len() + 1]`.
-    fn ends(&self, prefix: &[u32], starts: &[bool], steps: &mut usize) -> Result<Vec<bool>, Reject> {
+    /// Whether some prefix belongs to it that has one of `sets[i]`, not empty, at each position i. A member is read from left to
+    /// right, so the positions may be chosen one by one.
+    pub(crate) fn meets(&self, sets: &[Vec<u32>]) -> Result<bool, Reject> {
+        let mut start = vec![false; sets.len() + 1];
+        start[0] = true;
+        Ok(*self.ends(sets, &start, &mut 0)?.last().unwrap_or(&false))
+    }
+
+    /// Where members may end that begin at a position in `starts`, `[sets.len() + 1]`.
+    fn ends(&self, sets: &[Vec<u32>], starts: &[bool], steps: &mut usize) -> Result<Vec<bool>, Reject> {
         *steps += starts.len();
         if *steps > MAX_STEPS {
             return Err(Reject::LanguageTooLarge { limit: MAX_STEPS });
@@ -89,21 +95,23 @@ impl Language {
                 }
             }
             Language::Set(ranges) => {
-                for (position, token) in prefix.iter().enumerate() {
+                let inside = |token: &u32| {
                     let after = ranges.partition_point(|[first, _]| first <= token);
-                    let inside = after.checked_sub(1).is_some_and(|k| *token <= ranges[k][1]);
-                    ends[position + 1] = starts[position] && inside;
+                    after.checked_sub(1).is_some_and(|k| *token <= ranges[k][1])
+                };
+                for (position, set) in sets.iter().enumerate() {
+                    ends[position + 1] = starts[position] && set.iter().any(inside);
                 }
             }
             Language::Seq(parts) => {
                 ends = starts.to_vec();
                 for part in parts {
-                    ends = part.ends(prefix, &ends, steps)?;
+                    ends = part.ends(sets, &ends, steps)?;
                 }
             }
             Language::Union(parts) => {
                 for part in parts {
-                    join(&mut ends, &part.ends(prefix, starts, steps)?);
+                    join(&mut ends, &part.ends(sets, starts, steps)?);
                 }
             }
             Language::Repeat { of, min, max } => {
@@ -116,7 +124,7 @@ impl Language {
                     if Some(times) == *max {
                         break;
                     }
-                    let next = of.ends(prefix, &reached, steps)?;
+                    let next = of.ends(sets, &reached, steps)?;
                     if next == reached {
                         // So it stays, for as many times as `min` may ask for.
                         join(&mut ends, &reached);

@@ -132,6 +132,15 @@ pub enum Reject {
     /// A leaf that leaves something unproved.
     #[error("node {node} is a leaf, but {pairs} pairs of length and last token are open: {example}")]
     PairsOpen { node: usize, pairs: usize, example: String },
+    /// A leaf that leaves something unproved.
+    #[error("node {node} is a leaf, but {margins} margins are not proved there")]
+    MarginsOpen { node: usize, margins: usize },
+    /// Prefixes that no tree of an attention proof speaks of.
+    #[error("the language has prefixes of {length} tokens, but the next tree is not about these")]
+    TreeMissing { length: usize },
+    /// A tree about prefixes that the statement does not speak of.
+    #[error("a tree is about prefixes of {length} tokens, which are not in the statement or are settled already")]
+    TreeExtra { length: u32 },
     /// Children of a node that needs none.
     #[error("node {node} has a split although nothing is open")]
     SplitClosed { node: usize },

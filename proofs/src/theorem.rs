@@ -29,7 +29,7 @@ pub struct Theorem {
     pub verdict: Verdict,
     /// What was established, in plain words.
     pub theorem: String,
-    /// Kind of proof: `head`, `block` or `witness`.
+    /// Kind of proof, such as `head` or `witness`.
     pub rule: &'static str,
     /// `[lower, upper]` for the probability spoken of, JSON numbers rounded outward: after every prefix if proved, after the
     /// witness if refuted. `None` where the predicate is about the order of logits.
@@ -73,6 +73,11 @@ impl Theorem {
                     });
                 format!("for every prefix {length}, {claim}")
             }
+            Proof::Attention { .. } => {
+                let length =
+                    statement.max_len.map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
+                format!("for every prefix of the statement's language, {length}, {claim}")
+            }
             Proof::Witness { prefix } => {
                 let (measure, large) = statement.predicate.measure();
                 let end = if large { format!("at least {lower}") } else { format!("at most {upper}") };
@@ -98,6 +103,7 @@ impl Theorem {
                     "the statement speaks of the language {written}; the argument holds for every prefix, in the \
                      language or not"
                 ),
+                Proof::Attention { .. } => format!("the statement speaks of the language {written}"),
                 Proof::Witness { .. } => {
                     format!("the statement speaks of the language {written}; the prefix belongs to it")
                 }
@@ -118,6 +124,10 @@ impl Theorem {
                 unproved.push("that the threshold is attained; the true maximum may be lower".into());
                 unproved.push("anything about prefixes longer than those".into());
                 "block"
+            }
+            Proof::Attention { .. } => {
+                unproved.push("anything about prefixes outside of the language".into());
+                "attention"
             }
             Proof::Witness { .. } => {
                 unproved.push("that no other prefix goes further".into());

@@ -1,10 +1,11 @@
 //! Provers: one folder or file each. A prover turns a model and a statement into a bound that holds for every prefix, with
 //! the data of a certificate; it never trusts a float.
 
+pub mod attention;
+pub mod block;
 mod event;
 pub mod head;
 mod portfolio;
 
 pub use event::{Argument, Event, Observer};
 pub use portfolio::{Arguments, Portfolio, PortfolioError};
-pub mod block;

@@ -183,6 +183,11 @@ impl Table {
         self.radius
     }
 
+    /// Largest magnitude of an entry's middle.
+    pub fn largest(&self) -> i128 {
+        self.largest
+    }
+
     /// Fractional bits of entries.
     pub fn places(&self) -> u32 {
         self.places

@@ -4,11 +4,13 @@
 //! one of its *open* pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the ceiling;
 //! a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
 
+mod attention;
 mod dual;
 mod exponential;
 mod fixed;
 mod graph;
 mod hull;
+mod product;
 mod tables;
 mod tree;
 
@@ -22,6 +24,7 @@ use crate::head::index;
 use crate::interval::Interval;
 use crate::reject::{CheckError, Reject};
 
+pub(crate) use attention::attention_proves;
 use dual::Query;
 use tables::Network;
 

@@ -18,9 +18,9 @@ use super::fixed::{Table, too_large};
 use super::graph::{GRID_BITS, Graph};
 
 /// Largest width, number of neurons, vocabulary and context: bounds on the lengths of sums.
-const MOST: usize = 1 << 13;
-const MOST_POSITIONS: usize = 256;
-const MOST_HEADS: usize = 32;
+pub(super) const MOST: usize = 1 << 13;
+pub(super) const MOST_POSITIONS: usize = 256;
+pub(super) const MOST_HEADS: usize = 32;
 
 /// Row `position · vocabulary + token` of a table of pairs; positions from zero.
 pub(super) struct Network {
@@ -70,7 +70,7 @@ pub(super) struct HeadTables {
     pub value_columns: Table,
 }
 
-fn not_covered(why: &str) -> CheckError {
+pub(super) fn not_covered(why: &str) -> CheckError {
     Reject::NotCovered { why: why.into() }.into()
 }
 
@@ -151,7 +151,7 @@ impl Network {
         let (up_columns, up) = (Table::new(&transposed(&up))?, Table::new(&up)?);
         let heads: Result<_, CheckError> = (0..attention.n_heads)
             .map(|h| {
-                let [query, key, value] = projections(attention, h)?;
+                let [query, key, value] = projections(attention, h, centred)?;
                 let of = |rows: &[Vec<Interval>]| input.products(&Table::new(rows)?, 0..rows.len());
                 let value = of(&value)?;
                 let up_value = up.products(&value, 0..n_pairs)?;
@@ -221,8 +221,13 @@ fn ranges(up: &[Vec<Interval>], bias: &[Interval]) -> Result<(Vec<[i32; 2]>, i32
     Ok((ranges, last + 1))
 }
 
-/// Rows of head h's queries (scaled), keys and values (after the output projection, centred), biases in the last column.
-fn projections(attention: &Attention, h: usize) -> Result<[Vec<Vec<Interval>>; 3], Reject> {
+/// Rows of head h's queries (scaled), keys and values (after the output projection and what the reader does to it, such as
+/// centring), biases in the last column.
+pub(super) fn projections(
+    attention: &Attention,
+    h: usize,
+    reader: impl Fn(&[Interval]) -> Result<Vec<Interval>, Reject>,
+) -> Result<[Vec<Vec<Interval>>; 3], Reject> {
     let Attention { n_heads, head_dim, .. } = *attention;
     let rows: Vec<(usize, usize)> = attention
         .projections
@@ -247,7 +252,7 @@ fn projections(attention: &Attention, h: usize) -> Result<[Vec<Vec<Interval>>; 3
     let outputs: Vec<Vec<Interval>> = (0..attention.output.rows())
         .map(|r| attention.output.row(r)[h * head_dim..][..head_dim].to_vec())
         .collect();
-    let outputs = transposed(&outputs).iter().map(|column| centred(column)).collect::<Result<Vec<_>, _>>()?;
+    let outputs = transposed(&outputs).iter().map(|column| reader(column)).collect::<Result<Vec<_>, _>>()?;
     let inputs = transposed(&part(2));
     let value = transposed(&outputs).iter().map(|o| inputs.iter().map(|v| dot(o, v)).collect()).collect();
     Ok([query, part(1), value])
