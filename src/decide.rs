@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::certify::{CertifyError, Files, Recorder};
+use crate::certify::{CertifyError, Files, Recorder, attention_proof, settled};
 use crate::limits::Limits;
-use crate::model::ModelFolder;
+use crate::model::{ModelFolder, rigorous};
+use crate::prove::attention::{self, Outcome, Tables};
 use crate::prove::{Arguments, Event, Observer, Portfolio, PortfolioError};
 use crate::search::Aim;
+use crate::spec::language::Automaton;
 use crate::spec::{Predicate, Statement};
 use crate::verdict::{Answer, Bounds, Prover};
 
@@ -65,6 +67,11 @@ pub fn decide(
     };
     let limits = Limits { max_len: statement.max_len, ..limits.clone() };
     let Predicate::Ceiling { token, threshold, temperature: None } = &statement.predicate else {
+        if provers.contains(&Prover::Attention)
+            && let Some(decision) = by_attention(folder, statement, &limits, observer)?
+        {
+            return Ok(decision);
+        }
         // Nobody works on these yet.
         return Ok(Decision { answer: Answer::Unknown, bounds: Bounds::trivial(), files: None });
     };
@@ -81,4 +88,33 @@ pub fn decide(
         Answer::Proved | Answer::Refuted => Some(recorder.files(folder.digest(), statement, answer)?),
     };
     Ok(Decision { answer, bounds, files })
+}
+
+/// What the attention prover says of any predicate that it covers; `None` where it doesn't apply or leaves it open.
+fn by_attention(
+    folder: &ModelFolder,
+    statement: &Statement,
+    limits: &Limits,
+    observer: Observer<'_>,
+) -> Result<Option<Decision>, DecideError> {
+    let model = folder.load().map_err(PortfolioError::from)?;
+    let Ok(tables) = Tables::new(&model) else { return Ok(None) };
+    observer(Event::Stage("attention prover"));
+    let language = Automaton::new(&statement.language, tables.vocab).map_err(PortfolioError::from)?;
+    let longest = limits.longest_prefix(model.context);
+    let (answer, proof) = match attention::prove(&tables, &statement.predicate, &language, longest, limits).0
+    {
+        Outcome::Proved(proof) => (Answer::Proved, attention_proof(&proof)),
+        Outcome::Counterexample(prefix) => {
+            let logits = rigorous::logits(&model, &prefix).map_err(PortfolioError::from)?;
+            let excess = statement.predicate.excess(&logits).lo();
+            if statement.predicate.answer(excess, f64::INFINITY) != Answer::Refuted {
+                return Ok(None);
+            }
+            (Answer::Refuted, llmprove_proofs::Proof::Witness { prefix })
+        }
+        Outcome::Open | Outcome::NotCovered => return Ok(None),
+    };
+    let files = Some(settled(folder.digest(), statement, proof)?);
+    Ok(Some(Decision { answer, bounds: Bounds::trivial(), files }))
 }

@@ -50,13 +50,15 @@ pub enum Prover {
     Head,
     /// The block prover: every prefix of a one-block model up to the longest length spoken of.
     Block,
+    /// The attention prover: the prefixes spoken of, in a one-layer attention-only model without norms.
+    Attention,
     /// A concrete prefix, evaluated rigorously.
     Search,
 }
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 3] = [Prover::Head, Prover::Block, Prover::Search];
+    pub const WORKERS: [Prover; 4] = [Prover::Head, Prover::Block, Prover::Attention, Prover::Search];
 
     /// The name that reports print.
     #[must_use]
@@ -65,6 +67,7 @@ impl Prover {
             Prover::None => "none",
             Prover::Head => "head",
             Prover::Block => "block",
+            Prover::Attention => "attention",
             Prover::Search => "search",
         }
     }

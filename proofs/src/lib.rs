@@ -42,8 +42,9 @@ pub use check::check;
 pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
-    AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS, MAX_CERTIFICATE_BYTES,
-    MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Proof, Split, Statement, TokenSplit, sha256_hex,
+    AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,
+    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Proof, Split, Statement,
+    TokenSplit, sha256_hex,
 };
 pub use language::Language;
 pub use predicate::Predicate;

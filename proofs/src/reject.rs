@@ -139,7 +139,9 @@ pub enum Reject {
     #[error("the language has prefixes of {length} tokens, but the next tree is not about these")]
     TreeMissing { length: usize },
     /// A tree about prefixes that the statement does not speak of.
-    #[error("a tree is about prefixes of {length} tokens, which are not in the statement or are settled already")]
+    #[error(
+        "a tree is about prefixes of {length} tokens, which are not in the statement or are settled already"
+    )]
     TreeExtra { length: u32 },
     /// Children of a node that needs none.
     #[error("node {node} has a split although nothing is open")]

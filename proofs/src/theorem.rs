@@ -74,8 +74,9 @@ impl Theorem {
                 format!("for every prefix {length}, {claim}")
             }
             Proof::Attention { .. } => {
-                let length =
-                    statement.max_len.map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
+                let length = statement
+                    .max_len
+                    .map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
                 format!("for every prefix of the statement's language, {length}, {claim}")
             }
             Proof::Witness { prefix } => {

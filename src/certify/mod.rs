@@ -3,7 +3,9 @@
 //! The provers know nothing of files, and this room knows nothing of proofs but their shape. Formats and digests come from
 //! `llmprove-proofs`, the crate of the independent checker.
 
+mod attention;
 mod block;
 mod recorder;
 
-pub use recorder::{CertifyError, Files, Recorder, statement_file};
+pub use attention::proof as attention_proof;
+pub use recorder::{CertifyError, Files, Recorder, settled, statement_file};

@@ -95,12 +95,27 @@ impl Recorder {
     }
 }
 
+/// Statement and certificate of a statement that `proof` settles.
+///
+/// # Errors
+/// A statement that the format cannot hold.
+pub fn settled(
+    model_digest: &str,
+    statement: &Statement,
+    proof: format::Proof,
+) -> Result<Files, CertifyError> {
+    let statement = statement_file(statement, model_digest)?;
+    let certificate = format::Certificate::new(model_digest.into(), &statement, proof);
+    Ok(Files { certificate: certificate.to_json_bytes(), statement })
+}
+
 fn proof(argument: Argument<'_>) -> format::Proof {
     match argument {
         Argument::Head { denominator, lambda } => {
             format::Proof::Head { denominator, lambda: lambda.to_vec() }
         }
         Argument::Block(block) => super::block::proof(block),
+        Argument::Attention(attention) => super::attention::proof(attention),
     }
 }
 

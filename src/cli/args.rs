@@ -378,7 +378,7 @@ pub struct RunArgs {
 /// Who may work.
 #[derive(Debug, Args)]
 pub struct ProverArgs {
-    /// Who may work: head, block, search
-    #[arg(long = "provers", value_name = "NAME[,NAME...]", default_value = "head,block,search")]
+    /// Who may work: head, block, attention, search
+    #[arg(long = "provers", value_name = "NAME[,NAME...]", default_value = "head,block,attention,search")]
     pub names: String,
 }

@@ -3,6 +3,7 @@
 use crate::model::TokenId;
 use crate::verdict::Witness;
 
+use super::attention::AttentionProof;
 use super::block::BlockProof;
 
 /// Something that happened during a run.
@@ -53,6 +54,8 @@ pub enum Argument<'a> {
     },
     /// The tree of the block prover.
     Block(&'a BlockProof),
+    /// The trees of the attention prover.
+    Attention(&'a AttentionProof),
 }
 
 /// A watcher; called from several threads.

@@ -15,6 +15,7 @@ use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
 use crate::spec::language::{Automaton, Language, LanguageError};
 use crate::verdict::{Bounds, Prover, Witness};
 
+use super::attention::{Tables, prove_ceiling};
 use super::block::{Block, next_attempt, prove_at};
 use super::head::{self, HeadError, HeadProof, HeadProver};
 use super::{Argument, Event, Observer};
@@ -118,6 +119,9 @@ impl<'a> Portfolio<'a> {
         if self.members.contains(&Prover::Block) {
             self.block_bounds(tokens, &mut all, aim, limits, observer)?;
         }
+        if self.members.contains(&Prover::Attention) {
+            self.attention_bounds(tokens, &mut all, aim, limits, observer)?;
+        }
         Ok(all)
     }
 
@@ -166,6 +170,47 @@ impl<'a> Portfolio<'a> {
                         all[i].tighten(attempt.probability, Prover::Block);
                     }
                     None => failed = attempt.probability,
+                }
+                if own.expired() {
+                    break;
+                }
+            }
+            all[i].stopped = limits.reason().or(all[i].stopped);
+        }
+        Ok(())
+    }
+
+    /// The attention prover on every token whose bounds are still too far apart, with equal shares of the time left.
+    fn attention_bounds(
+        &self,
+        tokens: &[TokenId],
+        all: &mut [Bounds],
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<(), PortfolioError> {
+        let open: Vec<usize> =
+            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0).is_some()).collect();
+        // A model with a final norm is another prover's business, and need not be read here.
+        if open.is_empty() || limits.expired() || self.head.norm.is_some() {
+            return Ok(());
+        }
+        let model = self.folder.load()?;
+        let Ok(tables) = Tables::new(&model) else { return Ok(()) };
+        observer(Event::Stage("attention prover"));
+        let longest = limits.longest_prefix(model.context);
+        for (done, &i) in open.iter().enumerate() {
+            let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
+            let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
+            let (token, mut failed) = (tokens[i], 0.0);
+            while let Some(attempt) = next_attempt(&all[i], aim, failed) {
+                let upper = attempt.probability;
+                match prove_ceiling(&tables, token, upper, &self.language, longest, &own) {
+                    Some(proof) => {
+                        observer(Event::Upper { token, upper, argument: Argument::Attention(&proof) });
+                        all[i].tighten(upper, Prover::Attention);
+                    }
+                    None => failed = upper,
                 }
                 if own.expired() {
                     break;

@@ -6,6 +6,7 @@ use super::style::{self, line, paint};
 use crate::model::{
     Activation, Layer, LoadError, MlpKind, Model, ModelFolder, Norm, Positions, TokenId, Vocab,
 };
+use crate::prove::attention::{self, Tables};
 use crate::prove::block::NotApplicable;
 use crate::prove::block::network::Network;
 use crate::verdict::Prover;
@@ -49,7 +50,7 @@ impl Inspection {
     /// Whatever keeps the model from being loaded.
     pub fn of(folder: &ModelFolder) -> Result<Inspection, LoadError> {
         let model = folder.load()?;
-        let provers = vec![head_theorem(&model), block_prover(&model), search()];
+        let provers = vec![head_theorem(&model), block_prover(&model), attention_prover(&model), search()];
         let Model { body, head, context } = model;
         Ok(Inspection {
             model: folder.dir().display().to_string(),
@@ -140,6 +141,16 @@ fn block_prover(model: &Model) -> Applicable {
     let applies = refused.is_none();
     let why = refused.map_or_else(|| "the network is one block".into(), |NotApplicable(why)| why);
     Applicable { prover: Prover::Block.name(), applies, why }
+}
+
+fn attention_prover(model: &Model) -> Applicable {
+    let refused = Tables::new(model).err();
+    let applies = refused.is_none();
+    let why = refused.map_or_else(
+        || "margins are linear in what the one attention layer reads".into(),
+        |attention::NotApplicable(why)| why,
+    );
+    Applicable { prover: Prover::Attention.name(), applies, why }
 }
 
 fn search() -> Applicable {

@@ -12,7 +12,7 @@ use llmprove_proofs::{
 };
 use serde_json::json;
 
-use crate::{AnyError, predicates};
+use crate::{AnyError, attention, predicates};
 
 pub fn model_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
@@ -176,6 +176,7 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         statement("tiny-hooked", 1, "1e-4", None)?,
         witness(&[2, 3, 2]),
     )?;
+    attention::accept(&case)?;
     predicates::accept(&case)
 }
 
@@ -333,6 +334,7 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     })?;
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)?;
+    attention::reject(&case)?;
     predicates::reject(&case)
 }
 

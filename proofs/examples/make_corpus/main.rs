@@ -1,6 +1,7 @@
 //! Writes the tiny models and the accept and reject cases of this crate's tests. Same bytes on every run:
 //! `cargo run --release -p llmprove-proofs --example make_corpus`
 
+mod attention;
 mod cases;
 mod models;
 mod predicates;

@@ -116,9 +116,10 @@ fn check_tree(
                     let why = format!("there is no position {at}");
                     return Err(Reject::SplitOutside { node: i, why });
                 };
-                let (first, second) = set.iter().copied().partition(|t| {
-                    split.tokens.iter().any(|[first, last]| (*first..=*last).contains(t))
-                });
+                let (first, second) = set
+                    .iter()
+                    .copied()
+                    .partition(|t| split.tokens.iter().any(|[first, last]| (*first..=*last).contains(t)));
                 for half in [second, first] {
                     let mut sets = part.sets.clone();
                     sets[at] = half;
@@ -135,7 +136,8 @@ fn check_tree(
 
 impl Claim {
     fn new(predicate: &Predicate, vocabulary: usize) -> Result<Claim, Reject> {
-        let between = |over: u32, under: u32, floor| Margin { weights: vec![(over, 1), (under, -1)], bits: 0, floor };
+        let between =
+            |over: u32, under: u32, floor| Margin { weights: vec![(over, 1), (under, -1)], bits: 0, floor };
         Ok(match predicate {
             Predicate::AlwaysArgmax { token } => {
                 let others = (0..vocabulary).map_while(|t| u32::try_from(t).ok()).filter(|t| t != token);

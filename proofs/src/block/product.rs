@@ -59,8 +59,7 @@ impl Logits {
         let [Layer::Attention(attention)] = &layers[..] else {
             return Err(not_covered("layers other than one attention"));
         };
-        let (Some(positions), None, None, None) =
-            (positions, &attention.rotary, &attention.norm, &head.norm)
+        let (Some(positions), None, None, None) = (positions, &attention.rotary, &attention.norm, &head.norm)
         else {
             return Err(not_covered("norms, and positions that are not learned"));
         };
@@ -116,7 +115,11 @@ impl Logits {
 
 fn fixed(table: &Table) -> Result<Table, Reject> {
     let table = table.fixed(LOGIT_PLACES)?;
-    if table.largest() < i128::from(LARGEST) && table.radius() < LARGEST { Ok(table) } else { Err(too_large()) }
+    if table.largest() < i128::from(LARGEST) && table.radius() < LARGEST {
+        Ok(table)
+    } else {
+        Err(too_large())
+    }
 }
 
 /// A product of token sets, and the attention weights that its prefixes can have.
@@ -134,7 +137,8 @@ impl<'a> Product<'a> {
         let pair = |(position, set): (usize, &Vec<u32>)| -> Vec<usize> {
             set.iter().map(|token| position * logits.vocabulary + index(*token)).collect()
         };
-        let mut product = Product { logits, pairs: sets.iter().enumerate().map(pair).collect(), weights: Vec::new() };
+        let mut product =
+            Product { logits, pairs: sets.iter().enumerate().map(pair).collect(), weights: Vec::new() };
         product.weights = logits.heads.iter().map(|head| product.weigh(head)).collect::<Result<_, _>>()?;
         Ok(product)
     }
@@ -148,13 +152,15 @@ impl<'a> Product<'a> {
         }
         let error = u64::try_from(error).expect("a radius is not negative");
         let (own, free) = self.pairs.split_last().expect("a prefix has a last token");
-        let mut spans: Vec<Vec<[i64; 2]>> = free.iter().map(|pairs| vec![[0, i64::MIN]; pairs.len()]).collect();
+        let mut spans: Vec<Vec<[i64; 2]>> =
+            free.iter().map(|pairs| vec![[0, i64::MIN]; pairs.len()]).collect();
         let mut own_spans = Vec::with_capacity(own.len());
         for u in own {
             let score = |pair: usize| {
                 i64::try_from(dot(query.row(*u), key.row(pair)) >> shift).map_err(|_| too_large())
             };
-            let of = |pairs: &Vec<usize>| pairs.iter().map(|pair| score(*pair)).collect::<Result<Vec<_>, _>>();
+            let of =
+                |pairs: &Vec<usize>| pairs.iter().map(|pair| score(*pair)).collect::<Result<Vec<_>, _>>();
             let scores = free.iter().map(of).collect::<Result<Vec<_>, _>>()?;
             let own_score = score(*u)?;
             let top = scores.iter().flatten().copied().fold(own_score, i64::max);

@@ -149,7 +149,7 @@ impl Settled {
                 text: model.vocab.decode(&prefix),
                 ids: prefix,
             }),
-            Some(Proof::Head { .. } | Proof::Block(_)) | None => None,
+            Some(Proof::Head { .. } | Proof::Block(_) | Proof::Attention { .. }) | None => None,
         };
         Outcome {
             name: entry.name.clone(),

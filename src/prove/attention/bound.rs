@@ -13,9 +13,6 @@ use crate::num::{Interval, dot_error, exp, nonnegative_sum};
 use super::claim::Margin;
 use super::tables::Tables;
 
-/// Scores of all last tokens in use, `[head][token][pair]`; empty for tokens that are not in use.
-pub type Scores = Vec<Vec<Vec<Interval>>>;
-
 /// A product of token sets, one per position, and the attention weights of its prefixes.
 #[derive(Debug)]
 pub struct Product<'a> {
@@ -70,7 +67,7 @@ struct Values {
 impl<'a> Product<'a> {
     /// Weights for all prefixes with `sets[i]` at position i; no set is empty.
     #[must_use]
-    pub fn new(tables: &'a Tables, scores: &Scores, sets: &[Vec<TokenId>]) -> Product<'a> {
+    pub fn new(tables: &'a Tables, sets: &[Vec<TokenId>]) -> Product<'a> {
         let (last, free) = sets.split_last().expect("a prefix has a last token");
         let mut starts = vec![0];
         let mut pairs = Vec::new();
@@ -79,17 +76,18 @@ impl<'a> Product<'a> {
             starts.push(pairs.len());
         }
         let mut product = Product { tables, pairs, starts, last: last.clone(), heads: Vec::new() };
-        product.heads = scores.iter().map(|scores| product.weigh(scores)).collect();
+        product.heads = (0..tables.heads).map(|head| product.weigh(head)).collect();
         product
     }
 
-    fn weigh(&self, scores: &[Vec<Interval>]) -> Weights {
+    fn weigh(&self, head: usize) -> Weights {
         let mut span = vec![(f64::INFINITY, f64::NEG_INFINITY); self.pairs.len()];
         let mut own = Vec::with_capacity(self.last.len());
         for u in &self.last {
-            let s = &scores[*u as usize];
+            let s = &self.tables.scores(self.starts.len(), *u)[head];
             let pairs = self.pairs.iter().copied().chain([self.own_pair(*u)]);
-            let shift = Interval::point(pairs.map(|pair| s[pair].mid_rad().0).fold(f64::NEG_INFINITY, f64::max));
+            let shift =
+                Interval::point(pairs.map(|pair| s[pair].mid_rad().0).fold(f64::NEG_INFINITY, f64::max));
             for ((low, high), &pair) in span.iter_mut().zip(&self.pairs) {
                 let shifted = s[pair] - shift;
                 (*low, *high) = (low.min(shifted.lo()), high.max(shifted.hi()));
@@ -198,7 +196,7 @@ impl<'a> Product<'a> {
 
     /// Whether the real φ is above zero, with some room for other ways of rounding; `scale` bounds the differences in it.
     fn is_positive(&self, head: &Weights, phi: &Phi, scale: f64) -> bool {
-        const ROOM: f64 = 1.0 / (1u64 << 40) as f64;
+        const ROOM: f64 = 1.0 / (1u64 << 34) as f64;
         let magnitude = nonnegative_sum(head.total * scale);
         let rounding = dot_error(self.starts.len() + 6, magnitude) + ROOM * magnitude;
         rounding.is_finite() && phi.value > rounding
@@ -248,9 +246,13 @@ impl<'a> Product<'a> {
     pub fn logits(&self, evaluation: &Evaluation) -> Vec<f64> {
         let vocab = self.tables.vocab;
         let row = |table: &'a [f64], pair: usize| &table[pair * vocab..(pair + 1) * vocab];
-        let Some(last) = evaluation.choices.last().and_then(|prefix| prefix.last()) else { return Vec::new() };
+        let Some(last) = evaluation.choices.last().and_then(|prefix| prefix.last()) else {
+            return Vec::new();
+        };
         let mut logits = row(&self.tables.base, self.own_pair(*last)).to_vec();
-        for ((prefix, weights), read) in evaluation.choices.iter().zip(&evaluation.weights).zip(&self.tables.read) {
+        for ((prefix, weights), read) in
+            evaluation.choices.iter().zip(&evaluation.weights).zip(&self.tables.read)
+        {
             let total: f64 = weights.iter().sum();
             for (position, (&token, weight)) in prefix.iter().zip(weights).enumerate() {
                 let row = row(read, position * vocab + token as usize);

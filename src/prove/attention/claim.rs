@@ -76,12 +76,17 @@ impl Claim {
                 })
             }
             Predicate::NeverArgmax { token } => Some(Claim::Mixture { token: *token, ceiling: None }),
-            Predicate::Ceiling { token, threshold, .. } => Some(Claim::Mixture {
-                token: *token,
-                ceiling: Some((predicate.temperature(), -threshold.log_odds())),
-            }),
+            Predicate::Ceiling { token, threshold, .. } => {
+                Some(Claim::ceiling(*token, predicate.temperature(), -threshold.log_odds()))
+            }
             Predicate::SetCeiling { .. } | Predicate::Floor { .. } | Predicate::NeverTopK { .. } => None,
         }
+    }
+
+    /// `P(token) <= p` at a temperature, with `limit` = ln(1/p − 1).
+    #[must_use]
+    pub fn ceiling(token: TokenId, temperature: Interval, limit: Interval) -> Claim {
+        Claim::Mixture { token, ceiling: Some((temperature, limit)) }
     }
 
     /// A good λ where the logits are these: their softmax without the token, at a low temperature if only the order matters.

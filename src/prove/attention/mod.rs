@@ -15,6 +15,8 @@ use crate::model::TokenId;
 use crate::spec::Predicate;
 use crate::spec::language::Automaton;
 
+use crate::num::{Interval, ln};
+
 use claim::Claim;
 pub use tables::{NotApplicable, Tables};
 use tree::{Effort, Halt, Node, Search, Tally};
@@ -48,12 +50,42 @@ pub fn prove(
     longest: usize,
     limits: &Limits,
 ) -> (Outcome, Effort) {
+    match Claim::new(predicate, tables.vocab) {
+        Some(claim) => prove_claim(tables, &claim, language, longest, limits),
+        None => (Outcome::NotCovered, Effort::default()),
+    }
+}
+
+/// Tries to prove `P(token) <= probability` for the same prefixes.
+#[must_use]
+pub fn prove_ceiling(
+    tables: &Tables,
+    token: TokenId,
+    probability: f64,
+    language: &Automaton,
+    longest: usize,
+    limits: &Limits,
+) -> Option<AttentionProof> {
+    let limit = ln(Interval::ONE / Interval::point(probability) - Interval::ONE);
+    let claim = Claim::ceiling(token, Interval::ONE, limit);
+    match prove_claim(tables, &claim, language, longest, limits).0 {
+        Outcome::Proved(proof) => Some(proof),
+        Outcome::Counterexample(_) | Outcome::Open | Outcome::NotCovered => None,
+    }
+}
+
+fn prove_claim(
+    tables: &Tables,
+    claim: &Claim,
+    language: &Automaton,
+    longest: usize,
+    limits: &Limits,
+) -> (Outcome, Effort) {
     let mut effort = Effort::default();
-    let Some(claim) = Claim::new(predicate, tables.vocab) else { return (Outcome::NotCovered, effort) };
     let mut trees = Vec::new();
     for length in language.lengths(longest.min(tables.context)) {
         let slice = language.slice(length);
-        let search = slice.and_then(|slice| Search::new(tables, &claim, &slice, limits));
+        let search = slice.and_then(|slice| Search::new(tables, claim, &slice, limits));
         let Some(mut search) = search else { return (Outcome::NotCovered, effort) };
         let found = search.prove();
         effort.add(search.effort);

@@ -9,6 +9,9 @@
 //! where `base` and `read` are rows of logits and do not depend on the rest of the prefix (the OV and QK circuits of Elhage et
 //! al., *A Mathematical Framework for Transformer Circuits*, 2021).
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ndarray::{Array2, s};
 
 use crate::model::{Attention, Layer, Linear, Model, Positions, Scale, TokenId};
@@ -43,8 +46,10 @@ pub struct Tables {
     query: Vec<Vec<Vec<Interval>>>,
     /// Keys, likewise.
     key: Vec<Vec<Vec<Interval>>>,
-    /// Multiplications that the tables took.
-    pub products: u64,
+    /// Scores by length and last token, as far as they were asked for: per head, one for each pair of positions below the length.
+    scores: Vec<OnceLock<Vec<Vec<Interval>>>>,
+    /// Multiplications that tables and scores took.
+    products: AtomicU64,
 }
 
 impl Tables {
@@ -62,7 +67,9 @@ impl Tables {
     pub fn new(model: &Model) -> Result<Tables, NotApplicable> {
         let refuse = |why: &str| NotApplicable(why.into());
         let [Layer::Attention(attention)] = model.body.layers.as_slice() else {
-            return Err(refuse("it covers one attention layer and nothing else, and this model has other layers"));
+            return Err(refuse(
+                "it covers one attention layer and nothing else, and this model has other layers",
+            ));
         };
         if attention.norm.is_some() || model.head.norm.is_some() {
             return Err(refuse("it covers models without norms"));
@@ -81,7 +88,11 @@ impl Tables {
         for position in 0..context {
             for embedding in model.body.embed.rows() {
                 let entry: Vec<Interval> = match positions {
-                    Some(table) => embedding.iter().zip(table.row(position)).map(|(&e, &p)| point(e) + point(p)).collect(),
+                    Some(table) => embedding
+                        .iter()
+                        .zip(table.row(position))
+                        .map(|(&e, &p)| point(e) + point(p))
+                        .collect(),
                     None => embedding.iter().map(|&e| point(e)).collect(),
                 };
                 folding.add(&entry);
@@ -90,15 +101,23 @@ impl Tables {
         folding.finish(vocab, context).ok_or_else(|| refuse("its weights overflow double precision"))
     }
 
-    /// Scores of head `head` for the last pair `(length − 1, token)`: one for each pair of positions below `length`.
-    pub(super) fn scores(&self, head: usize, length: usize, token: TokenId) -> Vec<Interval> {
-        let query = &self.query[head][(length - 1) * self.vocab + token as usize];
-        self.key[head][..length * self.vocab].iter().map(|key| dot(query, key)).collect()
+    /// Scores of each head for the last pair `(length − 1, token)`: one for each pair of positions below `length`.
+    pub(super) fn scores(&self, length: usize, token: TokenId) -> &[Vec<Interval>] {
+        let last = (length - 1) * self.vocab + token as usize;
+        self.scores[last].get_or_init(|| {
+            let of = |(queries, keys): (&Vec<Vec<Interval>>, &Vec<Vec<Interval>>)| {
+                let (query, keys) = (&queries[last], &keys[..length * self.vocab]);
+                self.products.fetch_add((query.len() * keys.len()) as u64, Ordering::Relaxed);
+                keys.iter().map(|key| dot(query, key)).collect()
+            };
+            self.query.iter().zip(&self.key).map(of).collect()
+        })
     }
 
-    /// Width of a head.
-    pub(super) fn head_dim(&self) -> usize {
-        self.key.first().and_then(|rows| rows.first()).map_or(0, Vec::len)
+    /// Multiplications that the tables took so far.
+    #[must_use]
+    pub fn products(&self) -> u64 {
+        self.products.load(Ordering::Relaxed)
     }
 }
 
@@ -148,7 +167,8 @@ impl<'a> Folding<'a> {
     fn add(&mut self, entry: &[Interval]) {
         let (attention, dim) = (self.attention, self.attention.head_dim);
         let [q, k, v] = [&attention.query, &attention.key, &attention.value].map(|map| affine(entry, map));
-        let shifted: Vec<Interval> = entry.iter().zip(&self.output_bias).map(|(&e, &b)| e + point(b)).collect();
+        let shifted: Vec<Interval> =
+            entry.iter().zip(&self.output_bias).map(|(&e, &b)| e + point(b)).collect();
         let logits = vec_mat(&shifted, self.unembed.view());
         self.base.extend(logits.into_iter().zip(&self.logit_bias).map(|(l, &c)| l + point(c)));
         for head in 0..attention.n_heads {
@@ -184,7 +204,8 @@ impl<'a> Folding<'a> {
             largest,
             query: self.query,
             key: self.key,
-            products: self.products as u64,
+            scores: (0..vocab * context).map(|_| OnceLock::new()).collect(),
+            products: AtomicU64::new(self.products as u64),
         })
     }
 }

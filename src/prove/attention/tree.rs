@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::model::TokenId;
 use crate::spec::language::{Slice, TokenSet};
 
-use super::bound::{Evaluation, Product, Scores};
+use super::bound::{Evaluation, Product};
 use super::claim::{Claim, Lambda, Margin};
 use super::tables::Tables;
 
@@ -68,7 +68,7 @@ impl Effort {
 }
 
 /// Most parts.
-const MOST_NODES: usize = 1 << 20;
+const MOST_NODES: usize = 1 << 17;
 /// Most nested cuts.
 const DEEPEST: usize = 1000;
 /// Most products that a language may be made of.
@@ -83,7 +83,6 @@ pub struct Search<'a> {
     tables: &'a Tables,
     claim: &'a Claim,
     limits: &'a Limits,
-    scores: Scores,
     members: Vec<Vec<TokenSet>>,
     tally: Option<Tally>,
     /// What it took so far.
@@ -119,18 +118,14 @@ impl Asked<'_> {
 
 impl<'a> Search<'a> {
     /// `None` if the language has too many parts.
-    pub fn new(tables: &'a Tables, claim: &'a Claim, slice: &Slice, limits: &'a Limits) -> Option<Search<'a>> {
+    pub fn new(
+        tables: &'a Tables,
+        claim: &'a Claim,
+        slice: &Slice,
+        limits: &'a Limits,
+    ) -> Option<Search<'a>> {
         let members = slice.products(MOST_PRODUCTS)?;
-        let last = slice.sets().pop()?;
-        let length = slice.length();
-        let scores = |head| {
-            let of = |u| if last.contains(u) { tables.scores(head, length, u) } else { Vec::new() };
-            (0..tables.vocab as TokenId).map(of).collect()
-        };
-        let scores: Scores = (0..tables.heads).map(scores).collect();
-        let products = tables.heads as u64 * last.len() * (length * tables.vocab * tables.head_dim()) as u64;
-        let effort = Effort { nodes: 0, products, exponentials: 0 };
-        Some(Search { tables, claim, limits, scores, members, tally: None, effort })
+        Some(Search { tables, claim, limits, members, tally: None, effort: Effort::default() })
     }
 
     /// Proves the claim for all members.
@@ -194,8 +189,9 @@ impl<'a> Search<'a> {
             return self.split(sets, &members, open, depth, part_of_hull(sets, &parts), false);
         }
         let tokens: Vec<Vec<TokenId>> = sets.iter().map(|set| set.ids().collect()).collect();
-        let product = Product::new(self.tables, &self.scores, &tokens);
-        self.effort.exponentials += tokens.iter().map(|t| 2 * t.len() as u64).sum::<u64>() * self.tables.heads as u64;
+        let product = Product::new(self.tables, &tokens);
+        self.effort.exponentials +=
+            tokens.iter().map(|t| 2 * t.len() as u64).sum::<u64>() * self.tables.heads as u64;
         let asked = self.ask(&product, open);
         if asked.left.is_empty() && asked.proved {
             self.add(&parts, |tally| &mut tally.holds);
@@ -266,7 +262,7 @@ impl<'a> Search<'a> {
     fn fails_after(&mut self, prefix: &[TokenId]) -> bool {
         const CLEAR: f64 = 1e-9;
         let point: Vec<Vec<TokenId>> = prefix.iter().map(|t| vec![*t]).collect();
-        let product = Product::new(self.tables, &self.scores, &point);
+        let product = Product::new(self.tables, &point);
         let open: Vec<&'a Margin> = match self.claim {
             Claim::All { margins, .. } => margins.iter().collect(),
             Claim::Mixture { .. } => Vec::new(),
@@ -298,9 +294,11 @@ impl<'a> Search<'a> {
         let (mut first, set) = (Vec::new(), &free[widest]);
         // The choice of the last head goes to one side, those of the others, if they differ, to the other side.
         let kept = asked.choice[widest];
-        first.extend(set.iter().copied().filter(|t| {
-            *t == kept || !asked.choices.iter().any(|prefix| prefix[widest] == *t)
-        }));
+        first.extend(
+            set.iter()
+                .copied()
+                .filter(|t| *t == kept || !asked.choices.iter().any(|prefix| prefix[widest] == *t)),
+        );
         first.sort_by_key(|t| *t != kept);
         first.truncate((set.len() / 2).max(1));
         Some((widest, of(&first)))
