@@ -1,27 +1,36 @@
 //! From a statement to its answer and, if it is decided, to the two files that settle it.
 //!
-//! The one place that knows which question to put to the portfolio for which statement; `check`, suites and comparisons of
-//! models all come through here.
+//! The one place that knows which question to put to whom for which statement; `check`, suites and comparisons of models all
+//! come through here. Plain ceilings go to the portfolio; every other predicate is a bound on its excess (see
+//! [`Predicate`]): `head` proves what the final norm and the head alone can prove, and a search looks for a prefix whose
+//! excess is beyond the limit.
+
+mod attention;
+mod compound;
+mod excess;
+mod extreme;
 
 use std::collections::BTreeSet;
 
-use crate::certify::{CertifyError, Files, Recorder, attention_proof, settled};
+use crate::certify::{CertifyError, Files, Recorder};
 use crate::limits::Limits;
-use crate::model::{ModelFolder, rigorous};
-use crate::prove::attention::{self, Outcome, Tables};
+use crate::model::{LoadError, ModelFolder, PrefixError, TokenId};
+use crate::prove::head::HeadError;
 use crate::prove::{Arguments, Event, Observer, Portfolio, PortfolioError};
 use crate::search::Aim;
-use crate::spec::language::Automaton;
-use crate::spec::{Predicate, Statement};
-use crate::verdict::{Answer, Bounds, Prover};
+use crate::spec::language::{Automaton, LanguageError};
+use crate::spec::{Predicate, PredicateError, Statement, Threshold};
+use crate::verdict::{Answer, Prover};
+
+pub use extreme::Extreme;
 
 /// What became of a statement.
 #[derive(Debug)]
 pub struct Decision {
     /// The answer within the limits.
     pub answer: Answer,
-    /// Certified bounds on the probability that the statement speaks of.
-    pub bounds: Bounds,
+    /// Certified bounds on the number that the statement speaks of.
+    pub extreme: Extreme,
     /// Statement and certificate; `None` exactly if the answer is unknown.
     pub files: Option<Files>,
 }
@@ -32,6 +41,9 @@ pub enum DecideError {
     /// The model, or what the statement says about it.
     #[error(transparent)]
     Portfolio(#[from] PortfolioError),
+    /// A predicate that makes no sense for the model.
+    #[error(transparent)]
+    Predicate(#[from] PredicateError),
     /// A certificate that cannot be written.
     #[error(transparent)]
     Certify(#[from] CertifyError),
@@ -48,6 +60,30 @@ pub enum DecideError {
     },
 }
 
+impl From<LoadError> for DecideError {
+    fn from(error: LoadError) -> DecideError {
+        PortfolioError::from(error).into()
+    }
+}
+
+impl From<HeadError> for DecideError {
+    fn from(error: HeadError) -> DecideError {
+        PortfolioError::from(error).into()
+    }
+}
+
+impl From<PrefixError> for DecideError {
+    fn from(error: PrefixError) -> DecideError {
+        PortfolioError::from(error).into()
+    }
+}
+
+impl From<LanguageError> for DecideError {
+    fn from(error: LanguageError) -> DecideError {
+        PortfolioError::from(error).into()
+    }
+}
+
 /// Works on a statement until it is decided or the limits are reached. The statement's `max_len` counts, not the limits'.
 ///
 /// # Errors
@@ -59,25 +95,52 @@ pub fn decide(
     limits: &Limits,
     observer: Observer<'_>,
 ) -> Result<Decision, DecideError> {
+    statement.predicate.check(folder.vocab_size())?;
+    let limits = Limits { max_len: statement.max_len, ..limits.clone() };
+    match &statement.predicate {
+        Predicate::Ceiling { token, threshold, temperature: None } => {
+            ceiling(folder, (statement, *token, threshold), provers, &limits, observer)
+        }
+        _ => {
+            let language = language(folder, statement)?;
+            if provers.contains(&Prover::Attention)
+                && let Some(decision) = attention::decide(folder, statement, &language, &limits, observer)?
+            {
+                return Ok(decision);
+            }
+            excess::Question { folder, statement, language: &language, provers, limits, observer }.decide()
+        }
+    }
+}
+
+/// The language of a statement, compiled; an error if it has no prefixes.
+fn language(folder: &ModelFolder, statement: &Statement) -> Result<Automaton, DecideError> {
+    let language = Automaton::new(&statement.language, folder.vocab_size())?;
+    let room = folder.context().saturating_sub(statement.predicate.continuation().len());
+    let longest = statement.max_len.map_or(room, |len| len.min(room));
+    if language.lengths(longest).is_empty() {
+        return Err(PortfolioError::NoPrefixes { longest }.into());
+    }
+    Ok(language)
+}
+
+/// A plain ceiling is a question about one token's probability.
+fn ceiling(
+    folder: &ModelFolder,
+    (statement, token, threshold): (&Statement, TokenId, &Threshold),
+    provers: BTreeSet<Prover>,
+    limits: &Limits,
+    observer: Observer<'_>,
+) -> Result<Decision, DecideError> {
     let recorder = Recorder::default();
     let observe = |event: Event<'_>| {
         recorder.notice(event);
         event.log();
         observer(event);
     };
-    let limits = Limits { max_len: statement.max_len, ..limits.clone() };
-    let Predicate::Ceiling { token, threshold, temperature: None } = &statement.predicate else {
-        if provers.contains(&Prover::Attention)
-            && let Some(decision) = by_attention(folder, statement, &limits, observer)?
-        {
-            return Ok(decision);
-        }
-        // Nobody works on these yet.
-        return Ok(Decision { answer: Answer::Unknown, bounds: Bounds::trivial(), files: None });
-    };
     let portfolio = Portfolio::open(folder, &statement.language, provers)?;
     let aim = Aim::Exceed(std::slice::from_ref(threshold));
-    let found = portfolio.bound(&[*token], aim, Arguments::Kept, &limits, &observe)?;
+    let found = portfolio.bound(&[token], aim, Arguments::Kept, limits, &observe)?;
     let bounds = found.into_iter().next().expect("one token, one answer");
     if bounds.contradict() {
         return Err(DecideError::Contradiction { lower: bounds.lower(), upper: bounds.upper });
@@ -87,34 +150,5 @@ pub fn decide(
         Answer::Unknown => None,
         Answer::Proved | Answer::Refuted => Some(recorder.files(folder.digest(), statement, answer)?),
     };
-    Ok(Decision { answer, bounds, files })
-}
-
-/// What the attention prover says of any predicate that it covers; `None` where it doesn't apply or leaves it open.
-fn by_attention(
-    folder: &ModelFolder,
-    statement: &Statement,
-    limits: &Limits,
-    observer: Observer<'_>,
-) -> Result<Option<Decision>, DecideError> {
-    let model = folder.load().map_err(PortfolioError::from)?;
-    let Ok(tables) = Tables::new(&model) else { return Ok(None) };
-    observer(Event::Stage("attention prover"));
-    let language = Automaton::new(&statement.language, tables.vocab).map_err(PortfolioError::from)?;
-    let longest = limits.longest_prefix(model.context);
-    let (answer, proof) = match attention::prove(&tables, &statement.predicate, &language, longest, limits).0
-    {
-        Outcome::Proved(proof) => (Answer::Proved, attention_proof(&proof)),
-        Outcome::Counterexample(prefix) => {
-            let logits = rigorous::logits(&model, &prefix).map_err(PortfolioError::from)?;
-            let excess = statement.predicate.excess(&logits).lo();
-            if statement.predicate.answer(excess, f64::INFINITY) != Answer::Refuted {
-                return Ok(None);
-            }
-            (Answer::Refuted, llmprove_proofs::Proof::Witness { prefix })
-        }
-        Outcome::Open | Outcome::NotCovered => return Ok(None),
-    };
-    let files = Some(settled(folder.digest(), statement, proof)?);
-    Ok(Some(Decision { answer, bounds: Bounds::trivial(), files }))
+    Ok(Decision { answer, extreme: bounds.into(), files })
 }

@@ -89,8 +89,8 @@ proptest! {
         let all = enumerate(&model, &automaton, 4);
         let limit = predicate.limit().value.mid_rad().0 as f32;
         // Prefixes so close to the limit that f32 does not tell are left out by the assumption.
-        prop_assume!(all.iter().all(|(_, row)| (predicate.score(row) - limit).abs() > 1e-4));
-        let holds = |row: &Vec<f32>| predicate.score(row) < limit;
+        prop_assume!(all.iter().all(|(_, row)| (predicate.score(std::slice::from_ref(row)) - limit).abs() > 1e-4));
+        let holds = |row: &Vec<f32>| predicate.score(std::slice::from_ref(row)) < limit;
         if kind != 1 {
             for length in automaton.lengths(4) {
                 let (found, _) = tally(&tables, &predicate, &automaton, length, &Limits::default()).unwrap();
@@ -165,7 +165,7 @@ fn a_broken_head_is_counted_as_the_enumeration_counts_it() {
         wrong += found.fails;
         let rows = enumerate(&model, &language, 4);
         all += rows.len();
-        expected += rows.iter().filter(|(_, row)| predicate.score(row) < 0.0).count();
+        expected += rows.iter().filter(|(_, row)| predicate.score(std::slice::from_ref(row)) < 0.0).count();
     }
     assert_eq!(right, UBig::from(expected));
     assert_eq!(wrong, UBig::from(all - expected));

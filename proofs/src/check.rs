@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use crate::block::{attention_proves, block_proves};
+use crate::decimal::Decimal;
+use crate::elementary::sigmoid;
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
 use crate::format::{Certificate, Proof, Statement, sha256_hex};
-use crate::head::{head_bound, index};
+use crate::head::{head_margin, index};
 use crate::interval::Interval;
+use crate::odds;
+use crate::parts::part_statements;
 use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 use crate::theorem::{Theorem, Verdict};
@@ -25,10 +29,7 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
     if certificate.statement != statement_hash {
         return Err(Reject::OtherStatement { found: certificate.statement, actual: statement_hash }.into());
     }
-    let scope = match certificate.proof {
-        Proof::Head { .. } => Scope::Head,
-        Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } => Scope::Network,
-    };
+    let scope = scope(&certificate.proof);
     let folder = Folder::read(model, scope)?;
     if statement.model != folder.digest {
         return Err(Reject::StatementOfOtherModel { found: statement.model, actual: folder.digest }.into());
@@ -39,8 +40,23 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
         );
     }
     let head = folder.head()?;
+    if scope == Scope::Head {
+        folder.refuse_unused()?;
+    }
     let (verdict, quantity) = apply(&folder, &head, &statement, &certificate.proof)?;
     Ok(Theorem::new(verdict, &quantity, &statement, &certificate.proof, statement_hash, head.vocabulary()))
+}
+
+/// What a proof needs of the model.
+fn scope(proof: &Proof) -> Scope {
+    match proof {
+        Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} => Scope::Head,
+        Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } => Scope::Network,
+        Proof::Parts { parts } => {
+            let network = parts.iter().flatten().any(|part| scope(&part.proof) == Scope::Network);
+            if network { Scope::Network } else { Scope::Head }
+        }
+    }
 }
 
 /// Applies the rule that the proof names. The returned interval holds the quantity of the predicate: after every prefix if
@@ -51,37 +67,59 @@ fn apply(
     statement: &Statement,
     proof: &Proof,
 ) -> Result<(Verdict, Interval), CheckError> {
-    statement.predicate.check_tokens(head.vocabulary())?;
-    let ceiling = |rule| match &statement.predicate {
-        Predicate::Ceiling { token, threshold, .. } => Ok((*token, threshold)),
-        other => Err(Reject::WrongRule { rule, claim: other.words() }),
+    let predicate = &statement.predicate;
+    predicate.check_tokens(head.vocabulary())?;
+    let temperature = predicate.temperature();
+    let wrong = |rule| Reject::WrongRule { rule, claim: predicate.words() };
+    let proved = |bound: Interval, threshold: &Decimal| {
+        Ok((Verdict::Proved, odds::within(predicate, &bound, threshold.value())?))
     };
-    let temperature = statement.predicate.temperature();
     match proof {
-        Proof::Head { denominator, lambda } => {
-            let (token, threshold) = ceiling("head")?;
-            folder.refuse_unused()?;
-            let bound = head_bound(head, token, &temperature, *denominator, lambda)?;
-            if !bound.at_most(threshold.value()) {
-                let (_, bound) = bound.decimals();
-                return Err(Reject::BoundAboveThreshold { bound, threshold: threshold.to_string() }.into());
+        Proof::Head { denominator, lambda } => match predicate {
+            Predicate::Ceiling { token, threshold, .. } => {
+                let margin = head_margin(head, *token, &temperature, *denominator, lambda)?;
+                proved(sigmoid(&-margin), threshold)
             }
-            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
+            Predicate::NeverInNucleus { token, mass, .. } => {
+                proved(odds::above_bound(head, *token, &temperature, *denominator, lambda)?, mass)
+            }
+            _ => Err(wrong("head").into()),
+        },
+        Proof::Set { duals } => {
+            let Predicate::SetCeiling { tokens, threshold, .. } = predicate else {
+                return Err(wrong("set").into());
+            };
+            proved(odds::set_bound(head, tokens, &temperature, duals)?, threshold)
+        }
+        Proof::Pairs {} => {
+            let Predicate::Floor { token, threshold, .. } = predicate else {
+                return Err(wrong("pairs").into());
+            };
+            let others = odds::others_bound(head, *token, &temperature)?;
+            proved(&Interval::from_int(1) - &others, threshold)
+        }
+        Proof::Parts { parts } => {
+            let statements = part_statements(statement, parts)?;
+            for (part, statement) in parts.iter().zip(&statements) {
+                if let (Some(part), Some(statement)) = (part, statement)
+                    && apply(folder, head, statement, &part.proof)?.0 != Verdict::Proved
+                {
+                    return Err(wrong("witness").into());
+                }
+            }
+            Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Block(proof) => {
-            let (token, threshold) = ceiling("block")?;
+            let Predicate::Ceiling { token, threshold, .. } = predicate else {
+                return Err(wrong("block").into());
+            };
             let max_len = statement.max_len.map(index);
-            block_proves(folder, head, token, threshold.value(), &temperature, max_len, proof)?;
-            let bound = Interval::rational(threshold.value());
-            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound.hi().clone())))
+            block_proves(folder, head, *token, threshold.value(), &temperature, max_len, proof)?;
+            Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Attention { trees } => {
             attention_proves(folder, head, statement, trees)?;
-            let bound = match &statement.predicate {
-                Predicate::Ceiling { threshold, .. } => Interval::rational(threshold.value()).hi().clone(),
-                _ => 0.into(),
-            };
-            Ok((Verdict::Proved, Interval::from_ends(0.into(), bound)))
+            Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Witness { prefix } => {
             Ok((Verdict::Refuted, witness_refutes(folder, head, statement, prefix)?))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::decimal::Decimal;
 use crate::language::Language;
 use crate::predicate::Predicate;
 use crate::reject::Reject;
@@ -59,12 +60,25 @@ pub struct Certificate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Proof {
-    /// Proves a ceiling for all prefixes of any length from the final norm and the head alone.
+    /// Proves a ceiling, or that a token is never in a nucleus, for all prefixes of any length from the final norm and the
+    /// head alone.
     Head {
         /// Sum of all numerators, at most 2^53.
         denominator: u64,
         /// `[token, numerator]` with strictly increasing tokens, numerators >= 1, the target absent.
         lambda: Vec<(u32, u64)>,
+    },
+    /// Proves a ceiling of a set of tokens from the final norm and the head alone.
+    Set {
+        /// Weights λ for each token of the set, in their order; no token of the set has a weight.
+        duals: Vec<Simplex>,
+    },
+    /// Proves a floor from the final norm and the head alone: the checker needs nothing for it.
+    Pairs {},
+    /// Proves a ceiling of several tokens by ceilings of single ones.
+    Parts {
+        /// One for each token, in the order of the statement; `None` for the bound 1.
+        parts: Vec<Option<Part>>,
     },
     /// Refutes any statement: what is claimed does not hold after this prefix.
     Witness {
@@ -113,6 +127,26 @@ pub struct TokenSplit {
     pub position: u32,
     /// The first child has the tokens of these ranges `[first, last]` there, the second the others.
     pub tokens: Vec<[u32; 2]>,
+}
+
+/// Weights over tokens that sum to 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simplex {
+    /// Sum of all numerators, at most 2^53.
+    pub denominator: u64,
+    /// `[token, numerator]` with strictly increasing tokens, numerators >= 1.
+    pub lambda: Vec<(u32, u64)>,
+}
+
+/// A ceiling of one token and its proof.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// A probability strictly between 0 and 1.
+    pub threshold: Decimal,
+    /// Proves that the token's probability does not exceed it.
+    pub proof: Proof,
 }
 
 /// A closed search tree over the prefixes of a statement.
@@ -277,7 +311,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decimal::Decimal;
 
     fn statement() -> Statement {
         let threshold = Decimal::parse("0.2").unwrap();

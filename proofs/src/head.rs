@@ -11,20 +11,21 @@
 //!
 //! where Π projects onto Σ = 0 for LayerNorm and is the identity for RMSNorm. Hence `p_t <= 1 / (1 + e^m)`. With λ = n/D
 //! everything but H, the root and the last exponential is computed exactly, in integers; and `√d ‖Π v‖` is
-//! `√(d Σv² − (Σv)²)` for LayerNorm, `√(d Σv²)` for RMSNorm.
+//! `√(d Σv² − (Σv)²)` for LayerNorm, `√(d Σv²)` for RMSNorm. `odds` has what else follows from such margins m.
 
 use dashu_int::IBig;
 use dashu_ratio::RBig;
 
-use crate::elementary::{ln, sigmoid};
+use crate::elementary::ln;
 use crate::family::{Centring, Head};
 use crate::format::MAX_DENOMINATOR;
 use crate::interval::Interval;
 use crate::reject::Reject;
 use crate::tensor::{DIGIT_BITS, Tensor};
 
-/// Encloses the bound `1 / (1 + e^m)` that `lambda` proves for `target`; true of every prefix of any length.
-pub(crate) fn head_bound(
+/// Encloses the margin `m` that `lambda` proves for `target`: `ln Σ_j e^((l_j − l_t)/T) >= m` after every prefix of any
+/// length, the sum over the tokens that `lambda` holds.
+pub(crate) fn head_margin(
     head: &Head,
     target: u32,
     temperature: &RBig,
@@ -72,8 +73,7 @@ pub(crate) fn head_bound(
         n_ln_n = n_ln_n + &n * &ln(&n)?;
     }
     let entropy = &ln(&d)? - &n_ln_n.divide(&d, "an entropy")?;
-    let margin = &entropy + &(&shift - &root).divide(&(&d * &Interval::rational(temperature)), "a margin")?;
-    Ok(sigmoid(&-margin))
+    Ok(&entropy + &(&shift - &root).divide(&(&d * &Interval::rational(temperature)), "a margin")?)
 }
 
 /// Checks that `lambda / denominator` is a probability vector over tokens other than the target, in canonical form.

@@ -82,6 +82,11 @@ impl Interval {
         &self.hi * IBig::from(q.denominator().clone()) <= q.numerator() << FRACTION_BITS
     }
 
+    /// Whether every member is `>= q`.
+    pub fn at_least(&self, q: &RBig) -> bool {
+        &self.lo * IBig::from(q.denominator().clone()) >= q.numerator() << FRACTION_BITS
+    }
+
     /// Whether every member is `> q`.
     pub fn above(&self, q: &RBig) -> bool {
         &self.lo * IBig::from(q.denominator().clone()) > q.numerator() << FRACTION_BITS

@@ -30,7 +30,10 @@ mod interval;
 mod language;
 mod linear;
 mod network;
+mod odds;
+mod parts;
 mod predicate;
+mod quantity;
 mod recurrence;
 mod recurrent;
 mod reject;
@@ -43,8 +46,8 @@ pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
     AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,
-    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Proof, Split, Statement,
-    TokenSplit, sha256_hex,
+    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Part, Proof, Simplex, Split,
+    Statement, TokenSplit, sha256_hex,
 };
 pub use language::Language;
 pub use predicate::Predicate;

@@ -5,14 +5,10 @@
 //! a token that is *never among the k likeliest* always has k others strictly above it, and one that is *always the
 //! likeliest* is strictly above all others.
 
-use std::cmp::Reverse;
-
-use dashu_int::IBig;
 use dashu_ratio::RBig;
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
-use crate::forward::probability;
 use crate::head::index;
 use crate::interval::Interval;
 use crate::reject::Reject;
@@ -51,6 +47,37 @@ pub enum Predicate {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         temperature: Option<Decimal>,
     },
+    /// `P(token | prefix) <= threshold` for every token of a list.
+    MaxCeiling {
+        /// Token ids, strictly increasing, at least one.
+        tokens: Vec<u32>,
+        /// A probability strictly between 0 and 1.
+        threshold: Decimal,
+        /// See [`Predicate::Ceiling`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        temperature: Option<Decimal>,
+    },
+    /// The product of `P(tokens[i] | prefix · tokens[..i])` is at most the threshold. Speaks of the prefixes that leave room
+    /// in the model's context for all tokens but the last.
+    Continuation {
+        /// Token ids, at least one.
+        tokens: Vec<u32>,
+        /// A probability strictly between 0 and 1.
+        threshold: Decimal,
+        /// See [`Predicate::Ceiling`]; of every step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        temperature: Option<Decimal>,
+    },
+    /// The tokens with greater logits have a probability of at least `mass` together.
+    NeverInNucleus {
+        /// Token id.
+        token: u32,
+        /// A probability strictly between 0 and 1.
+        mass: Decimal,
+        /// See [`Predicate::Ceiling`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        temperature: Option<Decimal>,
+    },
     /// `l_over − l_under >= margin`, in nats.
     Dominance {
         /// Token id.
@@ -80,18 +107,40 @@ pub enum Predicate {
 }
 
 impl Predicate {
-    /// Refuses numbers that make no sense for any model.
-    pub(crate) fn validate(&self) -> Result<(), Reject> {
-        let (threshold, temperature) = match self {
+    /// The probability it names, if it names one, and its temperature.
+    fn numbers(&self) -> (Option<&Decimal>, Option<&Decimal>) {
+        match self {
             Predicate::Ceiling { threshold, temperature, .. }
             | Predicate::SetCeiling { threshold, temperature, .. }
-            | Predicate::Floor { threshold, temperature, .. } => (threshold, temperature.as_ref()),
+            | Predicate::Floor { threshold, temperature, .. }
+            | Predicate::MaxCeiling { threshold, temperature, .. }
+            | Predicate::Continuation { threshold, temperature, .. }
+            | Predicate::NeverInNucleus { mass: threshold, temperature, .. } => {
+                (Some(threshold), temperature.as_ref())
+            }
             Predicate::Dominance { .. }
             | Predicate::NeverArgmax { .. }
             | Predicate::NeverTopK { .. }
-            | Predicate::AlwaysArgmax { .. } => return Ok(()),
-        };
-        if *threshold.value() <= RBig::ZERO || *threshold.value() >= RBig::ONE {
+            | Predicate::AlwaysArgmax { .. } => (None, None),
+        }
+    }
+
+    /// The probability it names, as written.
+    pub(crate) fn threshold_text(&self) -> String {
+        self.numbers().0.map_or(String::new(), Decimal::to_string)
+    }
+
+    /// Encloses the probabilities up to the threshold of a ceiling.
+    pub(crate) fn allowed(&self) -> Interval {
+        let threshold = self.numbers().0.map_or(Interval::from_int(1), |p| Interval::rational(p.value()));
+        Interval::from_ends(0.into(), threshold.hi().clone())
+    }
+
+    /// Refuses numbers that make no sense for any model.
+    pub(crate) fn validate(&self) -> Result<(), Reject> {
+        let (threshold, temperature) = self.numbers();
+        let improper = |p: &&Decimal| *p.value() <= RBig::ZERO || *p.value() >= RBig::ONE;
+        if let Some(threshold) = threshold.filter(improper) {
             return Err(Reject::ThresholdRange { threshold: threshold.to_string() });
         }
         match temperature.filter(|t| *t.value() <= RBig::ZERO) {
@@ -107,12 +156,14 @@ impl Predicate {
             return Err(Reject::TargetOutOfVocabulary { token, vocabulary });
         }
         match self {
-            Predicate::SetCeiling { .. } => {
+            Predicate::SetCeiling { .. } | Predicate::MaxCeiling { .. } => {
                 let ordered = tokens.windows(2).all(|pair| pair[0] < pair[1]);
-                if !ordered || tokens.is_empty() || tokens.len() >= vocabulary {
+                let all = tokens.len() >= vocabulary && matches!(self, Predicate::SetCeiling { .. });
+                if !ordered || tokens.is_empty() || all {
                     return Err(Reject::TokenSet { tokens: tokens.len(), vocabulary });
                 }
             }
+            Predicate::Continuation { .. } if tokens.is_empty() => return Err(Reject::NoContinuation),
             Predicate::Dominance { over, under, .. } if over == under => {
                 return Err(Reject::SameToken { token: *over });
             }
@@ -127,114 +178,34 @@ impl Predicate {
     /// The tokens it names.
     fn tokens(&self) -> Vec<u32> {
         match self {
-            Predicate::SetCeiling { tokens, .. } => tokens.clone(),
+            Predicate::SetCeiling { tokens, .. }
+            | Predicate::MaxCeiling { tokens, .. }
+            | Predicate::Continuation { tokens, .. } => tokens.clone(),
             Predicate::Dominance { over, under, .. } => vec![*over, *under],
             Predicate::Ceiling { token, .. }
             | Predicate::Floor { token, .. }
+            | Predicate::NeverInNucleus { token, .. }
             | Predicate::NeverArgmax { token }
             | Predicate::NeverTopK { token, .. }
             | Predicate::AlwaysArgmax { token } => vec![*token],
         }
     }
 
+    /// The tokens that follow a prefix before the last logits that matter.
+    pub(crate) fn continuation(&self) -> &[u32] {
+        match self {
+            Predicate::Continuation { tokens, .. } => &tokens[..tokens.len() - 1],
+            _ => &[],
+        }
+    }
+
     /// The temperature; 1 for those that it does not matter to.
     pub(crate) fn temperature(&self) -> RBig {
-        match self {
-            Predicate::Ceiling { temperature, .. }
-            | Predicate::SetCeiling { temperature, .. }
-            | Predicate::Floor { temperature, .. } => {
-                temperature.as_ref().map_or(RBig::ONE, |t| t.value().clone())
-            }
-            _ => RBig::ONE,
-        }
+        self.numbers().1.map_or(RBig::ONE, |t| t.value().clone())
     }
 
     /// Whether its quantity is a probability; otherwise it is a difference of logits.
     pub(crate) fn is_probability(&self) -> bool {
-        matches!(self, Predicate::Ceiling { .. } | Predicate::SetCeiling { .. } | Predicate::Floor { .. })
+        self.numbers().0.is_some()
     }
-
-    /// Encloses the quantity that the predicate bounds: a probability, `l_over − l_under`, or `l_token` less the k-th
-    /// largest of the other logits, where k is 1 unless the predicate names it.
-    pub(crate) fn quantity(&self, logits: &[Interval]) -> Result<Interval, Reject> {
-        match self {
-            Predicate::Ceiling { .. } | Predicate::SetCeiling { .. } | Predicate::Floor { .. } => {
-                probability(logits, &self.tokens(), &self.temperature())
-            }
-            Predicate::Dominance { over, under, .. } => Ok(&logits[index(*over)] - &logits[index(*under)]),
-            Predicate::NeverArgmax { token } | Predicate::AlwaysArgmax { token } => {
-                Ok(lead(logits, *token, 1))
-            }
-            Predicate::NeverTopK { token, k } => Ok(lead(logits, *token, *k)),
-        }
-    }
-
-    /// Whether no value within this enclosure of the quantity fits the claim.
-    pub(crate) fn is_violated_by(&self, quantity: &Interval) -> bool {
-        match self {
-            Predicate::Ceiling { threshold, .. } | Predicate::SetCeiling { threshold, .. } => {
-                quantity.above(threshold.value())
-            }
-            Predicate::Floor { threshold, .. } => quantity.below(threshold.value()),
-            Predicate::Dominance { margin, .. } => quantity.below(margin.value()),
-            Predicate::NeverArgmax { .. } | Predicate::NeverTopK { .. } => *quantity.lo() >= IBig::ZERO,
-            Predicate::AlwaysArgmax { .. } => *quantity.hi() <= IBig::ZERO,
-        }
-    }
-
-    /// The claim in words.
-    pub(crate) fn words(&self) -> String {
-        let at = |temperature: &Option<Decimal>| {
-            temperature.as_ref().map_or(String::new(), |t| format!(" at temperature {t}"))
-        };
-        match self {
-            Predicate::Ceiling { token, threshold, temperature } => {
-                format!("P(token {token} | prefix){} <= {threshold}", at(temperature))
-            }
-            Predicate::SetCeiling { tokens, threshold, temperature } => {
-                format!("P(a token of {tokens:?} | prefix){} <= {threshold}", at(temperature))
-            }
-            Predicate::Floor { token, threshold, temperature } => {
-                format!("P(token {token} | prefix){} >= {threshold}", at(temperature))
-            }
-            Predicate::Dominance { over, under, margin } => {
-                format!("the logit of token {over} less that of token {under} is at least {margin}")
-            }
-            Predicate::NeverArgmax { token } => {
-                format!("some other token has a greater logit than token {token}")
-            }
-            Predicate::NeverTopK { token, k } => {
-                format!("at least {k} other tokens have greater logits than token {token}")
-            }
-            Predicate::AlwaysArgmax { token } => {
-                format!("token {token} has a greater logit than every other token")
-            }
-        }
-    }
-
-    /// What its quantity is, in words, and whether a violation makes it large rather than small.
-    pub(crate) fn measure(&self) -> (String, bool) {
-        match self {
-            Predicate::Ceiling { .. } | Predicate::SetCeiling { .. } => ("it".into(), true),
-            Predicate::Floor { .. } => ("it".into(), false),
-            Predicate::Dominance { .. } => ("the difference".into(), false),
-            Predicate::NeverArgmax { .. } => ("its logit less the largest other one".into(), true),
-            Predicate::NeverTopK { k, .. } => {
-                (format!("its logit less the largest other one but {}", k - 1), true)
-            }
-            Predicate::AlwaysArgmax { .. } => ("its logit less the largest other one".into(), false),
-        }
-    }
-}
-
-/// Encloses `l_token` less the k-th largest of the other logits; there are at least `k` others.
-fn lead(logits: &[Interval], token: u32, k: u32) -> Interval {
-    let kth = |end: fn(&Interval) -> &IBig| {
-        let others = logits.iter().enumerate().filter(|(j, _)| *j != index(token));
-        let mut ends: Vec<&IBig> = others.map(|(_, l)| end(l)).collect();
-        ends.sort_by_key(|end| Reverse(*end));
-        ends[index(k) - 1].clone()
-    };
-    // The k-th largest number grows with every number.
-    &logits[index(token)] - &Interval::from_ends(kth(Interval::lo), kth(Interval::hi))
 }

@@ -114,6 +114,24 @@ pub enum Reject {
         "after the prefix it still holds that {claim}, or that is open: {measure} is within [{lower}, {upper}]"
     )]
     NotViolated { claim: String, measure: String, lower: String, upper: String },
+    /// A continuation without tokens.
+    #[error("the continuation of the statement has no tokens")]
+    NoContinuation,
+    /// A set proof with weights for too few or too many tokens.
+    #[error("there are weights for {found} tokens, the set has {expected}")]
+    DualCount { found: usize, expected: usize },
+    /// A set proof with a weight on the set itself.
+    #[error("token {token} has a weight, but belongs to the set")]
+    LambdaInSet { token: u32 },
+    /// A parts proof with too few or too many parts.
+    #[error("there are {found} parts, the statement names {expected} tokens")]
+    PartCount { found: usize, expected: usize },
+    /// Parts that prove less than the statement.
+    #[error("the thresholds of the parts together exceed the threshold {threshold}")]
+    PartsAboveThreshold { threshold: String },
+    /// A proved bound on the wrong side of the statement's.
+    #[error("the certificate proves only that {measure} is at least {bound}, the statement says {threshold}")]
+    BoundBelowThreshold { measure: String, bound: String, threshold: String },
     /// A proof of another kind of claim.
     #[error("a {rule} proof does not prove that {claim}")]
     WrongRule { rule: &'static str, claim: String },

@@ -61,12 +61,14 @@ impl Theorem {
         let (lower, upper) = quantity.decimals();
         let claim = statement.predicate.words();
         let theorem = match proof {
-            Proof::Head { .. } => {
+            Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} => {
                 let length =
                     statement.max_len.map_or("of any length".into(), |n| format!("of 1 to {n} tokens"));
-                format!("for every prefix {length}, {claim}; it is at most {upper}")
+                let (measure, large) = statement.predicate.measure();
+                let end = if large { format!("at most {upper}") } else { format!("at least {lower}") };
+                format!("for every prefix {length}, {claim}; {measure} is {end}")
             }
-            Proof::Block(_) => {
+            Proof::Block(_) | Proof::Parts { .. } => {
                 let length =
                     statement.max_len.map_or("of any length within the model's context".into(), |n| {
                         format!("of 1 to {n} tokens")
@@ -100,7 +102,7 @@ impl Theorem {
             let written =
                 if json.len() <= MAX_LANGUAGE { &json } else { "that the statement file describes" };
             assumptions.push(match proof {
-                Proof::Head { .. } | Proof::Block(_) => format!(
+                Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Parts { .. } | Proof::Block(_) => format!(
                     "the statement speaks of the language {written}; the argument holds for every prefix, in the \
                      language or not"
                 ),
@@ -115,11 +117,19 @@ impl Theorem {
             "which texts the tokenizer turns into a given prefix".to_string(),
         ];
         let rule = match proof {
-            Proof::Head { .. } => {
+            Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} => {
                 assumptions
                     .push("used of the network: its final norm and its head, nothing below them".into());
-                unproved.push("that the bound is attained; the true maximum may be lower".into());
-                "head"
+                unproved.push("that the bound is attained; the true extreme may be less far".into());
+                match proof {
+                    Proof::Set { .. } => "set",
+                    Proof::Pairs {} => "pairs",
+                    _ => "head",
+                }
+            }
+            Proof::Parts { .. } => {
+                unproved.push("that the threshold is attained; the true maximum may be lower".into());
+                "parts"
             }
             Proof::Block(_) => {
                 unproved.push("that the threshold is attained; the true maximum may be lower".into());

@@ -20,7 +20,10 @@ pub(crate) fn witness_refutes(
     if prefix.is_empty() {
         return Err(Reject::PrefixEmpty.into());
     }
-    for (limit, whose) in [(statement.max_len.map(index), "statement"), (Some(folder.context()?), "model")] {
+    let predicate = &statement.predicate;
+    let continuation = predicate.continuation();
+    let room = folder.context()?.saturating_sub(continuation.len());
+    for (limit, whose) in [(statement.max_len.map(index), "statement"), (Some(room), "model")] {
         if let Some(limit) = limit.filter(|limit| length > *limit) {
             return Err(Reject::PrefixTooLong { length, limit, whose }.into());
         }
@@ -32,8 +35,11 @@ pub(crate) fn witness_refutes(
     if !statement.language.contains(prefix)? {
         return Err(Reject::PrefixOutsideLanguage.into());
     }
-    let predicate = &statement.predicate;
-    let quantity = predicate.quantity(&logits(folder, head, prefix)?)?;
+    let mut rows = Vec::with_capacity(continuation.len() + 1);
+    for step in 0..=continuation.len() {
+        rows.push(logits(folder, head, &[prefix, &continuation[..step]].concat())?);
+    }
+    let quantity = predicate.quantity(&rows)?;
     if !predicate.is_violated_by(&quantity) {
         let ((lower, upper), claim) = (quantity.decimals(), predicate.words());
         return Err(Reject::NotViolated { claim, measure: predicate.measure().0, lower, upper }.into());

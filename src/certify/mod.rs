@@ -3,9 +3,12 @@
 //! The provers know nothing of files, and this room knows nothing of proofs but their shape. Formats and digests come from
 //! `llmprove-proofs`, the crate of the independent checker.
 
+mod argument;
 mod attention;
 mod block;
+mod predicate;
 mod recorder;
 
+pub use argument::{head_proof, part};
 pub use attention::proof as attention_proof;
 pub use recorder::{CertifyError, Files, Recorder, settled, statement_file};

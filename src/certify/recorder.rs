@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use llmprove_proofs as format;
 
 use crate::model::TokenId;
-use crate::prove::{Argument, Event};
-use crate::spec::{Language, Predicate, Statement};
+use crate::prove::Event;
+use crate::spec::{Language, Statement};
+
 use crate::verdict::Answer;
 
 /// A watcher of one run.
@@ -59,7 +60,7 @@ impl Recorder {
             Event::Upper { token, upper, argument } => {
                 let slot = &mut best.entry(token).or_default().upper;
                 if slot.as_ref().is_none_or(|(old, _)| upper < *old) {
-                    *slot = Some((upper, proof(argument)));
+                    *slot = Some((upper, super::argument::proof(argument)));
                 }
             }
             Event::Lower { token, witness } => {
@@ -68,6 +69,15 @@ impl Recorder {
                     *slot = Some((witness.lower, format::Proof::Witness { prefix: witness.prefix.clone() }));
                 }
             }
+        }
+    }
+
+    /// Takes note of a proof that is in the checker's format already.
+    pub fn keep_upper(&self, token: TokenId, upper: f64, proof: format::Proof) {
+        let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut best.entry(token).or_default().upper;
+        if slot.as_ref().is_none_or(|(old, _)| upper < *old) {
+            *slot = Some((upper, proof));
         }
     }
 
@@ -109,16 +119,6 @@ pub fn settled(
     Ok(Files { certificate: certificate.to_json_bytes(), statement })
 }
 
-fn proof(argument: Argument<'_>) -> format::Proof {
-    match argument {
-        Argument::Head { denominator, lambda } => {
-            format::Proof::Head { denominator, lambda: lambda.to_vec() }
-        }
-        Argument::Block(block) => super::block::proof(block),
-        Argument::Attention(attention) => super::attention::proof(attention),
-    }
-}
-
 /// The statement file: what certificates are bound to, and so the name under which an answer can be looked up.
 ///
 /// # Errors
@@ -132,36 +132,8 @@ fn in_file(statement: &Statement, model_digest: &str) -> Result<format::Statemen
     let language = language_in_file(&statement.language);
     let max_len = statement.max_len.map(u32::try_from).transpose();
     let max_len = max_len.map_err(|e| CertifyError::Statement(e.to_string()))?;
-    let predicate = predicate(&statement.predicate)?;
+    let predicate = super::predicate::in_file(&statement.predicate)?;
     Ok(format::Statement::new(model_digest.into(), language, max_len, predicate))
-}
-
-/// The predicate as the checker's format has it.
-fn predicate(predicate: &Predicate) -> Result<format::Predicate, CertifyError> {
-    let refused = |e: &dyn std::fmt::Display| CertifyError::Statement(e.to_string());
-    let decimal = |text: &str| format::Decimal::parse(text).map_err(|e| refused(&e));
-    let temperature = predicate.temperature_text().map(|t| decimal(t.text())).transpose()?;
-    Ok(match predicate {
-        Predicate::Ceiling { token, threshold, .. } => {
-            format::Predicate::Ceiling { token: *token, threshold: decimal(threshold.text())?, temperature }
-        }
-        Predicate::SetCeiling { tokens, threshold, .. } => format::Predicate::SetCeiling {
-            tokens: tokens.clone(),
-            threshold: decimal(threshold.text())?,
-            temperature,
-        },
-        Predicate::Floor { token, threshold, .. } => {
-            format::Predicate::Floor { token: *token, threshold: decimal(threshold.text())?, temperature }
-        }
-        Predicate::Dominance { over, under, margin } => {
-            format::Predicate::Dominance { over: *over, under: *under, margin: decimal(margin.text())? }
-        }
-        Predicate::NeverArgmax { token } => format::Predicate::NeverArgmax { token: *token },
-        Predicate::NeverTopK { token, k } => {
-            format::Predicate::NeverTopK { token: *token, k: u32::try_from(*k).map_err(|e| refused(&e))? }
-        }
-        Predicate::AlwaysArgmax { token } => format::Predicate::AlwaysArgmax { token: *token },
-    })
 }
 
 fn language_in_file(language: &Language) -> format::Language {

@@ -37,18 +37,30 @@ pub struct Job {
 }
 
 impl Job {
-    /// Validates the flags and opens the model.
+    /// Validates the flags and opens the model, for a question about one token.
     pub fn new(model: &ModelArgs, which: &TokenArgs, run: &RunArgs, time: &str) -> Result<Job, CliError> {
+        Ok(Job::about(model, run, time, |vocab| token::select(which, vocab), |token| *token)?.0)
+    }
+
+    /// The same for a question about anything that takes a vocabulary to read; `token` is the one that reports name first.
+    pub fn about<T>(
+        model: &ModelArgs,
+        run: &RunArgs,
+        time: &str,
+        read: impl FnOnce(&Vocab) -> Result<T, CliError>,
+        token: impl FnOnce(&T) -> TokenId,
+    ) -> Result<(Job, T), CliError> {
         let start = Instant::now();
         let folder = options::model_folder(model.dir.as_deref())?;
         let vocab = options::vocabulary(&folder)?;
         let language = options::language(&run.prefix, &vocab)?;
         let written = run.prefix.trim().to_owned();
-        let token = token::select(which, &vocab)?;
+        let subject = read(&vocab)?;
+        let token = token(&subject);
         let limits = options::limits(run, time, folder.context())?;
         interrupt::listen(&limits)?;
         let name = folder.dir().display().to_string();
-        Ok(Job { start, folder, name, vocab, token, language, written, limits })
+        Ok((Job { start, folder, name, vocab, token, language, written, limits }, subject))
     }
 
     /// Runs the provers until the aim is reached or the limits are.
@@ -86,11 +98,6 @@ impl Job {
             max_len: self.limits.max_len,
             seconds: self.start.elapsed().as_secs_f64(),
         }
-    }
-
-    /// The token in question.
-    pub fn token(&self) -> TokenId {
-        self.token
     }
 
     /// The prefixes in question.

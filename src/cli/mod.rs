@@ -15,6 +15,7 @@ mod language;
 mod log;
 mod options;
 mod output;
+mod predicate;
 mod progress;
 mod report;
 mod search;

@@ -52,6 +52,18 @@ pub fn printable_below(x: f64) -> f64 {
     if compare(&plain(x), &exact(x)) == Ordering::Greater { x.next_down().max(0.0) } else { x }
 }
 
+/// [`printable_below`] for numbers of either sign; infinities stay what they are.
+#[must_use]
+pub fn signed_below(x: f64) -> f64 {
+    if x.is_infinite() {
+        x
+    } else if x < 0.0 {
+        -printable_above(-x)
+    } else {
+        printable_below(x)
+    }
+}
+
 /// An `f64` at or above `x` whose shortest text is at or above `x` as a decimal, so that printing it keeps an upper bound.
 #[must_use]
 pub fn printable_above(x: f64) -> f64 {

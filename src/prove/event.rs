@@ -1,10 +1,11 @@
 //! What provers and searchers tell whoever watches: progress lines, writers of certificates.
 
 use crate::model::TokenId;
-use crate::verdict::Witness;
+use crate::verdict::{Prover, Witness};
 
 use super::attention::AttentionProof;
 use super::block::BlockProof;
+use super::head::HeadCertificate;
 
 /// Something that happened during a run.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +53,26 @@ pub enum Argument<'a> {
         /// λ as token and numerator, tokens strictly increasing, numerators at least 1, the target absent.
         lambda: &'a [(TokenId, u64)],
     },
+    /// The weights λ of the head theorem for each token of a set, outside of it.
+    Set(&'a [HeadCertificate]),
+    /// The head theorem where λ has no choice.
+    Pairs,
     /// The tree of the block prover.
     Block(&'a BlockProof),
     /// The trees of the attention prover.
     Attention(&'a AttentionProof),
+}
+
+impl Argument<'_> {
+    /// Whose argument it is.
+    #[must_use]
+    pub fn prover(&self) -> Prover {
+        match self {
+            Argument::Head { .. } | Argument::Set(_) | Argument::Pairs => Prover::Head,
+            Argument::Block(_) => Prover::Block,
+            Argument::Attention(_) => Prover::Attention,
+        }
+    }
 }
 
 /// A watcher; called from several threads.

@@ -1,14 +1,19 @@
 //! The text report of `check`, `bound` and `search`.
 
+mod predicate;
+
 use std::path::Path;
 
 use super::bar;
 use super::style::{self, line, paint};
 use super::subject::Subject;
 use crate::limits::StopReason;
+use crate::model::TokenId;
 use crate::num::decimal::{round_down, round_up};
 use crate::spec::Threshold;
 use crate::verdict::{Answer, Bounds, Prover, Witness};
+
+pub use predicate::{PredicateDocument, predicate, predicate_document};
 
 /// Significant digits of printed bounds.
 const DIGITS: usize = 4;
@@ -122,15 +127,19 @@ fn meaning_of(prover: Prover) -> &'static str {
 }
 
 fn witness_lines(subject: &Subject<'_>, witness: &Witness) -> String {
-    let (read, reencodes) = subject.read(&witness.prefix);
+    let (_, reencodes) = subject.read(&witness.prefix);
     let (lo, hi) = (round_down(witness.lower, DIGITS), round_up(witness.upper, DIGITS));
-    let mut text = line("witness", &quoted(&read));
-    let ids: Vec<String> = witness.prefix.iter().take(MAX_IDS).map(u32::to_string).collect();
-    let rest = witness.prefix.len().saturating_sub(MAX_IDS);
-    let more = if rest > 0 { format!(" and {rest} more, see --json") } else { String::new() };
-    text += &line("", &format!("token ids {}{more}", ids.join(" ")));
     let encoding = if reencodes { "the text encodes to these ids" } else { "the text encodes to other ids" };
-    text + &line("", &format!("P is in [{lo}, {hi}] after it; {encoding}"))
+    prefix_lines(subject, &witness.prefix) + &line("", &format!("P is in [{lo}, {hi}] after it; {encoding}"))
+}
+
+/// A prefix as text and ids.
+fn prefix_lines(subject: &Subject<'_>, prefix: &[TokenId]) -> String {
+    let (read, _) = subject.read(prefix);
+    let ids: Vec<String> = prefix.iter().take(MAX_IDS).map(u32::to_string).collect();
+    let rest = prefix.len().saturating_sub(MAX_IDS);
+    let more = if rest > 0 { format!(" and {rest} more, see --json") } else { String::new() };
+    line("witness", &quoted(&read)) + &line("", &format!("token ids {}{more}", ids.join(" ")))
 }
 
 /// In double quotes on one line, with control characters, quotes and backslashes escaped.
@@ -158,10 +167,14 @@ fn certificate_line(files: Certificate<'_>, model: &str) -> String {
 }
 
 fn closing(subject: &Subject<'_>, bounds: &Bounds) -> String {
-    let note = match bounds.stopped {
+    closing_line(subject.seconds, bounds.stopped)
+}
+
+fn closing_line(seconds: f64, stopped: Option<StopReason>) -> String {
+    let note = match stopped {
         None => "",
         Some(StopReason::Time) => ", the time limit; more --time may narrow the bounds",
         Some(StopReason::Stopped) => ", stopped early",
     };
-    line("time", &format!("{:.2} s{note}", subject.seconds))
+    line("time", &format!("{seconds:.2} s{note}"))
 }

@@ -26,6 +26,17 @@ fn predicate(predicate: &Predicate, vocab: &Vocab) -> String {
             format!("P({}) <= {threshold}{at}", tokens.join(" or "))
         }
         Predicate::Floor { token, threshold, .. } => format!("P({}) >= {threshold}{at}", text(token)),
+        Predicate::MaxCeiling { tokens, threshold, .. } => {
+            let tokens: Vec<String> = tokens.iter().map(text).collect();
+            format!("max P({}) <= {threshold}{at}", tokens.join(", "))
+        }
+        Predicate::Continuation { tokens, threshold, .. } => {
+            let tokens: Vec<String> = tokens.iter().map(text).collect();
+            format!("P({}) <= {threshold}{at}", tokens.join(" "))
+        }
+        Predicate::NeverInNucleus { token, mass, .. } => {
+            format!("{} is never in the nucleus of {mass}{at}", text(token))
+        }
         Predicate::Dominance { over, under, margin } => {
             format!("logit({}) - logit({}) >= {margin}", text(over), text(under))
         }

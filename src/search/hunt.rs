@@ -15,14 +15,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, PrefixError, TokenId};
+use crate::spec::Predicate;
 use crate::spec::language::Automaton;
 use crate::verdict::Witness;
 
 use super::climb::Step;
+use super::gauge::Gauges;
+use super::incumbent::Incumbent;
 use super::leads::Leads;
 use super::pool::Pool;
 use super::probe::{Probe, Scores};
@@ -54,7 +58,7 @@ pub struct Hunt<'a> {
     leads: &'a Leads,
     targets: Vec<Target<'a>>,
     /// Tokens of the pool: the targets', and in a small vocabulary all others after them, whose best prefixes are starts.
-    tokens: Vec<TokenId>,
+    gauges: Gauges<'a>,
     seed: u64,
     /// Longest prefix spoken of, in tokens.
     limit: usize,
@@ -112,7 +116,7 @@ impl<'a> Hunt<'a> {
             bos,
             leads,
             pool: Pool::new(tokens.len()),
-            tokens,
+            gauges: Gauges::of_tokens(tokens),
             targets,
             seed: limits.seed,
             limit,
@@ -127,6 +131,31 @@ impl<'a> Hunt<'a> {
             pace: Pace::default(),
             slowest: Duration::ZERO,
         }
+    }
+
+    /// A search for prefixes after which the excess of a predicate is large. `upper` is a proved bound on it, in nats,
+    /// infinite where there is none; `incumbent` keeps excesses too. Witnesses are announced under the predicate's first
+    /// token.
+    #[must_use]
+    pub fn of_predicate(
+        evaluator: Evaluator<'a>,
+        bos: Option<TokenId>,
+        predicate: &'a Predicate,
+        (upper, incumbent): (f64, &'a Incumbent),
+        leads: &'a Leads,
+        limits: &Limits,
+    ) -> Hunt<'a> {
+        let token = predicate.first_token();
+        let mut hunt = Hunt::new(evaluator, bos, vec![Target { token, upper, incumbent }], leads, limits);
+        // The last step of a continuation has to fit the context too.
+        let room = hunt.evaluator.model().context.saturating_sub(predicate.continuation().len());
+        hunt.limit = hunt.limit.min(room);
+        hunt.longest = hunt.longest.min(hunt.limit);
+        // The token itself stays among those whose best prefixes are starts.
+        let tokens = [&[token], hunt.gauges.tokens()].concat();
+        hunt.pool = Pool::new(tokens.len());
+        hunt.gauges = Gauges::of_predicate(predicate, tokens);
+        hunt
     }
 
     /// The same search over the prefixes of a language only.
@@ -151,7 +180,7 @@ impl<'a> Hunt<'a> {
         limits: &Limits,
         on_witness: OnWitness,
     ) -> Result<Option<StopReason>, PrefixError> {
-        self.evaluator.model().check_tokens(&self.tokens)?;
+        self.evaluator.model().check_tokens(self.gauges.tokens())?;
         let most_reserve = limits.remaining().map_or(Duration::MAX, |left| left / RESERVE);
         let order = Order { aim, limits, on_witness, most_reserve };
         if self.limit == 0 {
@@ -208,7 +237,7 @@ impl<'a> Hunt<'a> {
                 return Ok((None, Duration::ZERO));
             }
             let start = Instant::now();
-            probe.run(self.evaluator, &self.tokens).map(|scores| (Some(scores), start.elapsed()))
+            probe.run(self.evaluator, &self.gauges).map(|scores| (Some(scores), start.elapsed()))
         };
         let run = probes.par_iter().map(run).collect::<Result<Vec<_>, _>>()?;
         self.slowest = run.iter().fold(self.slowest, |slowest, (_, time)| slowest.max(*time));
@@ -222,6 +251,18 @@ impl<'a> Hunt<'a> {
         Ok(scores)
     }
 
+    /// Tells the pool of prefixes whose log-probabilities `[prefixes, vocabulary]` are known; evaluates them where that is
+    /// not enough.
+    fn pour(&mut self, probe: &Probe, log_p: &Array2<f32>, order: Order) -> Result<(), PrefixError> {
+        match Scores::new(log_p, &self.gauges) {
+            Some(scores) => {
+                scores.pour(probe, &mut self.pool);
+                self.confirm_decisive(order)
+            }
+            None => self.round(std::slice::from_ref(probe), order).map(|_| ()),
+        }
+    }
+
     /// Evaluates what was suggested from outside.
     fn follow_leads(&mut self, order: Order) -> Result<(), PrefixError> {
         let model = self.evaluator.model();
@@ -231,6 +272,13 @@ impl<'a> Hunt<'a> {
         let leads = self.leads.take().into_iter().filter(fits);
         let probes: Vec<Probe> = leads.map(|prefix| Probe::new(Vec::new(), vec![prefix])).collect();
         self.round(&probes, order).map(|_| ())
+    }
+
+    /// What the gauges read off these prefixes.
+    fn log_probs(&self, prefixes: &[Vec<TokenId>]) -> Result<Vec<Array2<f32>>, PrefixError> {
+        let continuation = self.gauges.continuation();
+        let longer = |n: usize| prefixes.iter().map(move |prefix| [prefix, &continuation[..n]].concat());
+        (0..=continuation.len()).map(|n| self.evaluator.log_probs(&longer(n).collect::<Vec<_>>())).collect()
     }
 
     /// Whether a prefix belongs to the language.

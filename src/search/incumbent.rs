@@ -9,9 +9,17 @@ use std::sync::{Mutex, PoisonError};
 use crate::verdict::Witness;
 
 /// The best witness for one target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Incumbent {
     best: Mutex<Option<Witness>>,
+    /// Least and greatest value that there is.
+    range: [f64; 2],
+}
+
+impl Default for Incumbent {
+    fn default() -> Incumbent {
+        Incumbent::new()
+    }
 }
 
 /// `Less` when `a` is the better witness.
@@ -23,16 +31,22 @@ fn rank(a: &Witness, b: &Witness) -> Ordering {
 }
 
 impl Incumbent {
-    /// No witness yet.
+    /// No witness yet; witnesses come with probabilities.
     #[must_use]
     pub fn new() -> Incumbent {
-        Incumbent::default()
+        Incumbent { best: Mutex::new(None), range: [0.0, 1.0] }
+    }
+
+    /// No witness yet; witnesses come with the excess of a predicate, in nats.
+    #[must_use]
+    pub fn of_excess() -> Incumbent {
+        Incumbent { best: Mutex::new(None), range: [f64::MIN, f64::MAX] }
     }
 
     /// Keeps `witness` when it is better than the present one, and says whether it was. The ends must come from a
-    /// rigorous evaluation; a lower end outside `[0, 1]`, NaN included, is refused.
+    /// rigorous evaluation; a lower end that is no probability (or no finite excess), NaN included, is refused.
     pub fn offer(&self, witness: Witness) -> bool {
-        if !(0.0..=1.0).contains(&witness.lower) {
+        if !(self.range[0]..=self.range[1]).contains(&witness.lower) {
             return false;
         }
         let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,10 +63,12 @@ impl Incumbent {
         self.best.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Certified lower bound on the maximum over all prefixes: `max P(target | prefix) >= lower`. Zero without a witness.
+    /// Certified lower bound on the maximum over all prefixes: `max P(target | prefix) >= lower`, or that of the excess.
+    /// Without a witness the least value there is: 0 for probabilities.
     #[must_use]
     pub fn lower(&self) -> f64 {
-        self.best.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0.0, |w| w.lower)
+        let best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
+        best.as_ref().map_or(self.range[0], |w| w.lower)
     }
 }
 
@@ -91,6 +107,8 @@ mod tests {
         for lower in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
             assert!(!incumbent.offer(witness(&[1], lower)), "{lower}");
         }
+        let excess = Incumbent::of_excess();
+        assert!(!excess.offer(witness(&[1], f64::INFINITY)) && excess.offer(witness(&[1], -0.1)));
         assert_eq!((incumbent.lower(), incumbent.best()), (0.0, None));
     }
 }

@@ -7,6 +7,7 @@
 //! for any number of targets over one pool of evaluations.
 
 mod climb;
+mod gauge;
 mod hunt;
 pub mod incumbent;
 mod leads;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::model::TokenId;
 
-/// A prefix and the target's log-probability after it, in nats, as the fast evaluation gives it: a hint, not a bound.
+/// A prefix and the target's log-probability after it, or the excess of a predicate, in nats, as the fast evaluation gives
+/// it: a hint, not a bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Nats.

@@ -5,6 +5,7 @@ use ndarray::Array2;
 use crate::model::eval::log_softmax;
 use crate::model::{Evaluator, PrefixError, TokenId};
 
+use super::gauge::{Gauges, Readings};
 use super::pool::Pool;
 
 /// A prefix with a hole: `left · ? · right`. Substituting a token and inserting one are both lines.
@@ -60,9 +61,9 @@ pub struct Probe {
 /// The best member of a probe for one target.
 #[derive(Debug, Clone, Copy)]
 pub struct Best {
-    /// Log-probability at the probe's heat, in nats, by which this member is the best.
+    /// Log-probability at the probe's heat, in nats, by which this member is the best; or the excess of a predicate.
     pub score: f32,
-    /// Log-probability, in nats.
+    /// Log-probability or excess, in nats.
     pub log_p: f32,
     /// Index of the suffix.
     pub suffix: usize,
@@ -96,33 +97,46 @@ impl Probe {
         [self.left.as_slice(), &self.suffixes[suffix]].concat()
     }
 
-    /// Runs the network on every member; `targets` are the tokens that are looked at.
+    /// Runs the network on every member, and on its continuations where the gauges need them.
     ///
     /// # Errors
     /// A member that the model does not accept.
-    pub fn run(&self, evaluator: Evaluator, targets: &[TokenId]) -> Result<Scores, PrefixError> {
+    pub fn run(&self, evaluator: Evaluator, gauges: &Gauges) -> Result<Scores, PrefixError> {
         let cache = evaluator.cache(&self.left)?;
-        let mut log_p = evaluator.continue_all(&cache, self.left.len(), &self.suffixes)?;
-        log_softmax(&mut log_p);
-        let likeliest = best_of(&log_p, None, targets);
+        let continuation = gauges.continuation();
+        let mut suffixes = self.suffixes.clone();
+        let mut log_p = Vec::with_capacity(continuation.len() + 1);
+        for step in 0..=continuation.len() {
+            let mut rows = evaluator.continue_all(&cache, self.left.len(), &suffixes)?;
+            log_softmax(&mut rows);
+            log_p.push(rows);
+            if let Some(&token) = continuation.get(step) {
+                suffixes.iter_mut().for_each(|suffix| suffix.push(token));
+            }
+        }
+        let likeliest = gauges.read(&log_p);
         let hottest = (self.heat != 1.0).then(|| {
-            let mut scores = log_p.mapv(|l| l / self.heat);
-            log_softmax(&mut scores);
-            best_of(&log_p, Some(&scores), targets)
+            let hot = |rows: &Array2<f32>| {
+                let mut rows = rows.mapv(|l| l / self.heat);
+                log_softmax(&mut rows);
+                rows
+            };
+            let hot: Vec<Array2<f32>> = log_p.iter().map(hot).collect();
+            best_of(&likeliest, &gauges.read(&hot))
         });
-        Ok(Scores { likeliest, hottest })
+        Ok(Scores { likeliest: best_of(&likeliest, &likeliest), hottest })
     }
 }
 
-/// Per target the best row by `scores`, or by `log_p` itself; both `[suffixes, vocabulary]`.
-fn best_of(log_p: &Array2<f32>, scores: Option<&Array2<f32>>, targets: &[TokenId]) -> Vec<Best> {
+/// Per target the best prefix by `scores`, with its own value.
+fn best_of(values: &Readings, scores: &Readings) -> Vec<Best> {
     let none = Best { score: f32::NEG_INFINITY, log_p: f32::NEG_INFINITY, suffix: 0 };
-    let mut best = vec![none; targets.len()];
-    for (suffix, row) in scores.unwrap_or(log_p).rows().into_iter().enumerate() {
-        for (best, &target) in best.iter_mut().zip(targets) {
-            let score = row[target as usize];
+    let mut best = vec![none; values.n_targets()];
+    for suffix in 0..values.n_prefixes() {
+        for (target, best) in best.iter_mut().enumerate() {
+            let score = scores.value(suffix, target);
             if score > best.score {
-                *best = Best { score, log_p: log_p[[suffix, target as usize]], suffix };
+                *best = Best { score, log_p: values.value(suffix, target), suffix };
             }
         }
     }
@@ -130,10 +144,14 @@ fn best_of(log_p: &Array2<f32>, scores: Option<&Array2<f32>>, targets: &[TokenId
 }
 
 impl Scores {
-    /// Scores of rows of log-probabilities `[suffixes, vocabulary]`, at heat 1.
+    /// Scores of rows of log-probabilities `[suffixes, vocabulary]`, at heat 1; `None` where the gauges need more than these.
     #[must_use]
-    pub fn new(log_p: &Array2<f32>, targets: &[TokenId]) -> Scores {
-        Scores { likeliest: best_of(log_p, None, targets), hottest: None }
+    pub fn new(log_p: &Array2<f32>, gauges: &Gauges) -> Option<Scores> {
+        if !gauges.continuation().is_empty() {
+            return None;
+        }
+        let readings = gauges.read(std::slice::from_ref(log_p));
+        Some(Scores { likeliest: best_of(&readings, &readings), hottest: None })
     }
 
     /// The best member for the target with index `target`, by score.

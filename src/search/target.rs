@@ -1,16 +1,18 @@
-//! What a search is after: tokens, and when enough is known about one of them.
+//! What a search is after: tokens or a predicate, and when enough is known about one of them.
 
 use crate::model::TokenId;
-use crate::spec::Threshold;
+use crate::spec::{Limit, Threshold};
 
 use super::Incumbent;
 
-/// A token whose probability is to be driven up.
+/// A token whose probability is to be driven up, or in its place a predicate whose excess is
+/// (see [`Hunt::of_predicate`](super::Hunt::of_predicate)).
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// The token.
     pub token: TokenId,
-    /// Proved for every prefix: `P(token | prefix) <= upper`; 1 where nothing is proved.
+    /// Proved for every prefix: `P(token | prefix) <= upper`; 1 where nothing is proved. For a predicate a bound on its
+    /// excess, in nats.
     pub upper: f64,
     /// Its best witness; the search only ever improves it.
     pub incumbent: &'a Incumbent,
@@ -26,6 +28,8 @@ pub enum Aim<'a> {
         /// Largest acceptable `upper − lower`; negative never accepts.
         gap: f64,
     },
+    /// A prefix after which the excess of a predicate is beyond its limit.
+    Violate(Limit),
 }
 
 impl Target<'_> {
@@ -41,6 +45,10 @@ impl Target<'_> {
                 .map(Threshold::floor)
                 .reduce(f64::min),
             Aim::Narrow { gap } => (self.upper - lower > gap).then_some(lower),
+            Aim::Violate(limit) => {
+                let open = !limit.exceeded_by(lower) && !limit.admits(self.upper);
+                open.then_some(limit.value.hi())
+            }
         }
     }
 }

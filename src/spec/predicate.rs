@@ -7,6 +7,9 @@
 //! | ceiling | `P(t) <= p` | log-odds of `t`: `l_t/T − LSE_{j≠t}(l_j/T)` | `ln(p/(1−p))` |
 //! | set ceiling | `P(S) <= p` | log-odds of `S`: `LSE_{s∈S}(l_s/T) − LSE_{j∉S}(l_j/T)` | `ln(p/(1−p))` |
 //! | floor | `P(t) >= p` | log-odds of all but `t` | `−ln(p/(1−p))` |
+//! | max ceiling | `P(t) <= p` for every `t` of a list | largest log-odds of a `t` | `ln(p/(1−p))` |
+//! | continuation | `P(t1 .. tk) <= p` | `Σ_i ln P(t_i)` after the prefix and `t1 .. t(i−1)` | `ln p` |
+//! | never in the nucleus | tokens with greater logits than `t` have `P >= p` together | log-odds of all others | `−ln(p/(1−p))` |
 //! | dominance | `l_over − l_under >= c` | `l_under − l_over` | `−c` |
 //! | never among the k likeliest | k others have `l_j > l_t` | `l_t −` k-th largest other logit | 0 |
 //! | always the likeliest | `l_t > l_j` for all others | largest other logit `− l_t` | 0 |
@@ -46,6 +49,35 @@ pub enum Predicate {
         token: TokenId,
         /// The probability that is always reached.
         threshold: Threshold,
+        /// See [`Predicate::Ceiling`].
+        temperature: Option<Decimal>,
+    },
+    /// `P(token | prefix) <= threshold` for every token of a list.
+    MaxCeiling {
+        /// The tokens spoken of: increasing, at least one.
+        tokens: Vec<TokenId>,
+        /// The probability that none of them exceeds.
+        threshold: Threshold,
+        /// See [`Predicate::Ceiling`].
+        temperature: Option<Decimal>,
+    },
+    /// `P(tokens | prefix) <= threshold`: the product of the probabilities of each token after the prefix and the tokens
+    /// before it. Speaks of the prefixes that leave room for all tokens but the last.
+    Continuation {
+        /// The tokens in order, at least one; repetitions are welcome.
+        tokens: Vec<TokenId>,
+        /// The probability that is not exceeded.
+        threshold: Threshold,
+        /// See [`Predicate::Ceiling`]; of every step.
+        temperature: Option<Decimal>,
+    },
+    /// The tokens with greater logits have a probability of at least `mass` together, so that a sampler that draws from the
+    /// likeliest tokens that reach `mass` (top-p) never draws this one, however ties are broken.
+    NeverInNucleus {
+        /// The token spoken of.
+        token: TokenId,
+        /// Probability of the nucleus.
+        mass: Threshold,
         /// See [`Predicate::Ceiling`].
         temperature: Option<Decimal>,
     },
@@ -98,11 +130,14 @@ pub enum PredicateError {
         vocab_size: usize,
     },
     /// An empty set, all tokens, or tokens out of order.
-    #[error("a set has at least one token, not all {vocab_size}, each once and in increasing order")]
+    #[error("a set has 1 to {most} tokens, each once and in increasing order")]
     Set {
-        /// Number of tokens.
-        vocab_size: usize,
+        /// Largest number of tokens that makes sense.
+        most: usize,
     },
+    /// A continuation without tokens.
+    #[error("a continuation has at least one token")]
+    NoContinuation,
     /// A token compared with itself.
     #[error("token {token} is compared with itself")]
     SameToken {
@@ -152,7 +187,13 @@ impl Predicate {
                     || tokens.len() >= vocab_size
                     || tokens.windows(2).any(|w| w[0] >= w[1]) =>
             {
-                return Err(PredicateError::Set { vocab_size });
+                return Err(PredicateError::Set { most: vocab_size - 1 });
+            }
+            Predicate::MaxCeiling { .. } if tokens.is_empty() || tokens.windows(2).any(|w| w[0] >= w[1]) => {
+                return Err(PredicateError::Set { most: vocab_size });
+            }
+            Predicate::Continuation { .. } if tokens.is_empty() => {
+                return Err(PredicateError::NoContinuation);
             }
             Predicate::Dominance { over, under, .. } if over == under => {
                 return Err(PredicateError::SameToken { token: *over });
@@ -172,13 +213,39 @@ impl Predicate {
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenId> {
         match self {
-            Predicate::SetCeiling { tokens, .. } => tokens.clone(),
+            Predicate::SetCeiling { tokens, .. }
+            | Predicate::MaxCeiling { tokens, .. }
+            | Predicate::Continuation { tokens, .. } => tokens.clone(),
             Predicate::Dominance { over, under, .. } => vec![*over, *under],
             Predicate::Ceiling { token, .. }
             | Predicate::Floor { token, .. }
+            | Predicate::NeverInNucleus { token, .. }
             | Predicate::NeverArgmax { token }
             | Predicate::NeverTopK { token, .. }
             | Predicate::AlwaysArgmax { token } => vec![*token],
+        }
+    }
+
+    /// The first of its tokens.
+    #[must_use]
+    pub fn first_token(&self) -> TokenId {
+        self.tokens().first().copied().unwrap_or_default()
+    }
+
+    /// The probability it names, if it names one.
+    #[must_use]
+    pub fn threshold(&self) -> Option<&Threshold> {
+        match self {
+            Predicate::Ceiling { threshold, .. }
+            | Predicate::SetCeiling { threshold, .. }
+            | Predicate::Floor { threshold, .. }
+            | Predicate::MaxCeiling { threshold, .. }
+            | Predicate::Continuation { threshold, .. }
+            | Predicate::NeverInNucleus { mass: threshold, .. } => Some(threshold),
+            Predicate::Dominance { .. }
+            | Predicate::NeverArgmax { .. }
+            | Predicate::NeverTopK { .. }
+            | Predicate::AlwaysArgmax { .. } => None,
         }
     }
 
@@ -189,6 +256,9 @@ impl Predicate {
             Predicate::Ceiling { .. } => "ceiling",
             Predicate::SetCeiling { .. } => "set-ceiling",
             Predicate::Floor { .. } => "floor",
+            Predicate::MaxCeiling { .. } => "max-ceiling",
+            Predicate::Continuation { .. } => "continuation",
+            Predicate::NeverInNucleus { .. } => "never-in-nucleus",
             Predicate::Dominance { .. } => "dominance",
             Predicate::NeverArgmax { .. } => "never-argmax",
             Predicate::NeverTopK { .. } => "never-top-k",
@@ -202,7 +272,10 @@ impl Predicate {
         match self {
             Predicate::Ceiling { temperature, .. }
             | Predicate::SetCeiling { temperature, .. }
-            | Predicate::Floor { temperature, .. } => temperature.as_ref(),
+            | Predicate::Floor { temperature, .. }
+            | Predicate::MaxCeiling { temperature, .. }
+            | Predicate::Continuation { temperature, .. }
+            | Predicate::NeverInNucleus { temperature, .. } => temperature.as_ref(),
             Predicate::Dominance { .. }
             | Predicate::NeverArgmax { .. }
             | Predicate::NeverTopK { .. }
@@ -219,10 +292,13 @@ impl Predicate {
     #[must_use]
     pub fn limit(&self) -> Limit {
         let (value, strict) = match self {
-            Predicate::Ceiling { threshold, .. } | Predicate::SetCeiling { threshold, .. } => {
-                (threshold.log_odds(), false)
+            Predicate::Ceiling { threshold, .. }
+            | Predicate::SetCeiling { threshold, .. }
+            | Predicate::MaxCeiling { threshold, .. } => (threshold.log_odds(), false),
+            Predicate::Continuation { threshold, .. } => (num::ln(threshold.enclosure()), false),
+            Predicate::Floor { threshold, .. } | Predicate::NeverInNucleus { mass: threshold, .. } => {
+                (-threshold.log_odds(), false)
             }
-            Predicate::Floor { threshold, .. } => (-threshold.log_odds(), false),
             Predicate::Dominance { margin, .. } => (-margin.enclosure(), false),
             Predicate::NeverArgmax { .. } | Predicate::NeverTopK { .. } | Predicate::AlwaysArgmax { .. } => {
                 (Interval::ZERO, true)
@@ -242,88 +318,8 @@ impl Predicate {
             (false, false) | (true, true) => Answer::Unknown,
         }
     }
-
-    /// Encloses the excess of logits `[vocabulary]` that are enclosed themselves.
-    pub fn excess(&self, logits: &[Interval]) -> Interval {
-        let l = |token: &TokenId| logits[*token as usize];
-        match self {
-            Predicate::Ceiling { token, .. } => log_odds(logits, &[*token], self.temperature()),
-            Predicate::SetCeiling { tokens, .. } => log_odds(logits, tokens, self.temperature()),
-            Predicate::Floor { token, .. } => -log_odds(logits, &[*token], self.temperature()),
-            Predicate::Dominance { over, under, .. } => l(under) - l(over),
-            Predicate::NeverArgmax { token } => l(token) - kth_other(logits, *token, 1),
-            Predicate::NeverTopK { token, k } => l(token) - kth_other(logits, *token, *k),
-            Predicate::AlwaysArgmax { token } => kth_other(logits, *token, 1) - l(token),
-        }
-    }
-
-    /// The excess in `f32`, a hint for searches. Logits that are shifted together, such as log-probabilities, do as well.
-    #[must_use]
-    pub fn score(&self, logits: &[f32]) -> f32 {
-        let l = |token: &TokenId| logits[*token as usize];
-        let odds = |tokens: &[TokenId]| {
-            let t = self.temperature().mid_rad().0 as f32;
-            let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let (mut own, mut others) = (0.0f32, 0.0f32);
-            for (j, &l) in (0..).zip(logits) {
-                let e = ((l - top) / t).exp();
-                if tokens.contains(&j) { own += e } else { others += e }
-            }
-            own.ln() - others.ln()
-        };
-        let kth = |token: TokenId, k: usize| {
-            let others = (0..).zip(logits).filter(|&(j, _): &(TokenId, _)| j != token);
-            let mut others: Vec<f32> = others.map(|(_, &l)| l).collect();
-            let (_, kth, _) = others.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-            *kth
-        };
-        match self {
-            Predicate::Ceiling { token, .. } => odds(&[*token]),
-            Predicate::SetCeiling { tokens, .. } => odds(tokens),
-            Predicate::Floor { token, .. } => -odds(&[*token]),
-            Predicate::Dominance { over, under, .. } => l(under) - l(over),
-            Predicate::NeverArgmax { token } => l(token) - kth(*token, 1),
-            Predicate::NeverTopK { token, k } => l(token) - kth(*token, *k),
-            Predicate::AlwaysArgmax { token } => kth(*token, 1) - l(token),
-        }
-    }
-
-    /// Turns bounds on the excess into bounds on the number that people ask for: the probability of a ceiling or a floor,
-    /// `l_over − l_under`, or `l_token` less the k-th largest other logit.
-    pub fn quantity(&self, excess: Interval) -> Interval {
-        match self {
-            Predicate::Ceiling { .. } | Predicate::SetCeiling { .. } => num::sigmoid(excess),
-            Predicate::Floor { .. } => num::sigmoid(-excess),
-            Predicate::Dominance { .. } | Predicate::AlwaysArgmax { .. } => -excess,
-            Predicate::NeverArgmax { .. } | Predicate::NeverTopK { .. } => excess,
-        }
-    }
 }
 
-/// Encloses `ln(Σ_{tokens} e^(l/T)) − ln(Σ_{others} e^(l/T))`.
-fn log_odds(logits: &[Interval], tokens: &[TokenId], temperature: Interval) -> Interval {
-    let is_own = |j: usize| tokens.iter().any(|&t| t as usize == j);
-    let log_sum = |own: bool| {
-        let part =
-            || logits.iter().enumerate().filter(|(j, _)| is_own(*j) == own).map(|(_, &l)| l / temperature);
-        // Any finite shift is exact mathematics; this one keeps the exponentials in range.
-        let top = Interval::point(part().map(|l| l.mid_rad().0).fold(f64::NEG_INFINITY, f64::max));
-        num::ln(part().map(|l| num::exp(l - top)).sum()) + top
-    };
-    log_sum(true) - log_sum(false)
-}
-
-/// Encloses the k-th largest logit of the tokens other than `token`, which are at least `k`.
-fn kth_other(logits: &[Interval], token: TokenId, k: usize) -> Interval {
-    let kth = |end: fn(Interval) -> f64| {
-        let others = logits.iter().enumerate().filter(|(j, _)| *j != token as usize);
-        let mut ends: Vec<f64> = others.map(|(_, &l)| end(l)).collect();
-        ends.sort_by(|a, b| b.total_cmp(a));
-        ends[k - 1]
-    };
-    // The k-th largest number grows with every number.
-    Interval::new(kth(Interval::lo), kth(Interval::hi))
-}
-
+mod excess;
 #[cfg(test)]
 mod tests;

@@ -73,8 +73,13 @@ impl Threshold {
 
     /// Encloses `ln(p / (1 − p))`, the log-odds of the exact threshold `p`, in nats.
     pub fn log_odds(&self) -> Interval {
-        let p = Interval::new(self.floor, decimal::ceil(&self.text));
+        let p = self.enclosure();
         ln(p) - ln(Interval::ONE - p)
+    }
+
+    /// The tightest enclosure with `f64` ends.
+    pub fn enclosure(&self) -> Interval {
+        Interval::new(self.floor, decimal::ceil(&self.text))
     }
 
     /// The exact value as a plain decimal, such as `0.2`.

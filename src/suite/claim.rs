@@ -1,5 +1,7 @@
 //! What a statement of a suite claims, with tokens still by name: only a model's vocabulary turns these into ids.
 
+use std::collections::BTreeSet;
+
 use super::error::SuiteError;
 use super::fields::Fields;
 use crate::model::TokenId;
@@ -32,16 +34,18 @@ pub enum Claim {
     Ceiling { token: TokenName, threshold: Threshold, temperature: Option<Decimal> },
     SetCeiling { tokens: Vec<TokenName>, threshold: Threshold, temperature: Option<Decimal> },
     Floor { token: TokenName, threshold: Threshold, temperature: Option<Decimal> },
+    MaxCeiling { tokens: Vec<TokenName>, threshold: Threshold, temperature: Option<Decimal> },
+    Continuation { tokens: Vec<TokenName>, threshold: Threshold, temperature: Option<Decimal> },
+    NeverInNucleus { token: TokenName, mass: Threshold, temperature: Option<Decimal> },
     Dominance { over: TokenName, under: TokenName, margin: Decimal },
     NeverArgmax { token: TokenName },
     NeverTopK { token: TokenName, k: u64 },
     AlwaysArgmax { token: TokenName },
 }
 
-const KINDS: &str =
-    "predicates: ceiling, set-ceiling, floor, dominance, never-argmax, never-top-k, always-argmax";
+const KINDS: &str = "predicates: ceiling, set-ceiling, max-ceiling, floor, continuation, never-in-nucleus, dominance, \
+                     never-argmax, never-top-k, always-argmax";
 const TOKEN: &str = "name one token by token = \"X\", token_id = 49 or token_bytes = \"58\"";
-const THRESHOLD: &str = "give a probability strictly between 0 and 1, such as threshold = 0.2";
 
 impl Claim {
     /// Reads the fields of a claim.
@@ -50,17 +54,32 @@ impl Claim {
         Ok(match fields.text("predicate", KINDS)?.as_deref().unwrap_or("ceiling") {
             "ceiling" => Claim::Ceiling {
                 token: token()?,
-                threshold: threshold(fields)?,
+                threshold: probability(fields, "threshold")?,
                 temperature: temperature(fields)?,
             },
             "set-ceiling" => Claim::SetCeiling {
                 tokens: set(fields)?,
-                threshold: threshold(fields)?,
+                threshold: probability(fields, "threshold")?,
                 temperature: temperature(fields)?,
             },
             "floor" => Claim::Floor {
                 token: token()?,
-                threshold: threshold(fields)?,
+                threshold: probability(fields, "threshold")?,
+                temperature: temperature(fields)?,
+            },
+            "max-ceiling" => Claim::MaxCeiling {
+                tokens: set(fields)?,
+                threshold: probability(fields, "threshold")?,
+                temperature: temperature(fields)?,
+            },
+            "continuation" => Claim::Continuation {
+                tokens: sequence(fields)?,
+                threshold: probability(fields, "threshold")?,
+                temperature: temperature(fields)?,
+            },
+            "never-in-nucleus" => Claim::NeverInNucleus {
+                token: token()?,
+                mass: probability(fields, "mass")?,
                 temperature: temperature(fields)?,
             },
             "dominance" => Claim::Dominance {
@@ -91,16 +110,26 @@ impl Claim {
                 threshold: threshold.clone(),
                 temperature: temperature.clone(),
             },
-            Claim::SetCeiling { tokens, threshold, temperature } => {
-                let mut tokens = tokens.iter().map(id).collect::<Result<Vec<_>, _>>()?;
-                tokens.sort_unstable();
-                tokens.dedup();
-                Predicate::SetCeiling {
-                    tokens,
-                    threshold: threshold.clone(),
-                    temperature: temperature.clone(),
-                }
-            }
+            Claim::SetCeiling { tokens, threshold, temperature } => Predicate::SetCeiling {
+                tokens: as_set(tokens, &id)?,
+                threshold: threshold.clone(),
+                temperature: temperature.clone(),
+            },
+            Claim::MaxCeiling { tokens, threshold, temperature } => Predicate::MaxCeiling {
+                tokens: as_set(tokens, &id)?,
+                threshold: threshold.clone(),
+                temperature: temperature.clone(),
+            },
+            Claim::Continuation { tokens, threshold, temperature } => Predicate::Continuation {
+                tokens: tokens.iter().map(&id).collect::<Result<_, _>>()?,
+                threshold: threshold.clone(),
+                temperature: temperature.clone(),
+            },
+            Claim::NeverInNucleus { token, mass, temperature } => Predicate::NeverInNucleus {
+                token: id(token)?,
+                mass: mass.clone(),
+                temperature: temperature.clone(),
+            },
             Claim::Floor { token, threshold, temperature } => Predicate::Floor {
                 token: id(token)?,
                 threshold: threshold.clone(),
@@ -150,10 +179,27 @@ fn set(fields: &Fields<'_>) -> Result<Vec<TokenName>, SuiteError> {
     Ok(named)
 }
 
-fn threshold(fields: &Fields<'_>) -> Result<Threshold, SuiteError> {
-    let text = fields.number("threshold", THRESHOLD)?;
-    let text = text.ok_or_else(|| fields.error("threshold", "is missing", THRESHOLD))?;
-    Threshold::parse(&text).map_err(|e| fields.error("threshold", e.to_string(), THRESHOLD))
+/// The ids of a set.
+fn as_set<E>(names: &[TokenName], id: impl Fn(&TokenName) -> Result<TokenId, E>) -> Result<Vec<TokenId>, E> {
+    let ids: BTreeSet<TokenId> = names.iter().map(id).collect::<Result<_, _>>()?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Tokens in order: all by texts or all by ids.
+fn sequence(fields: &Fields<'_>) -> Result<Vec<TokenName>, SuiteError> {
+    let names = set(fields)?;
+    if names.iter().any(|name| name.field != names[0].field) {
+        let example = "name the tokens in order by tokens = [\"X\", \"Y\"] or by token_ids = [49, 50]";
+        return Err(fields.error("tokens", "and token_ids have no order among each other", example));
+    }
+    Ok(names)
+}
+
+fn probability(fields: &Fields<'_>, field: &'static str) -> Result<Threshold, SuiteError> {
+    let help = format!("give a probability strictly between 0 and 1, such as {field} = 0.2");
+    let text = fields.number(field, &help)?;
+    let text = text.ok_or_else(|| fields.error(field, "is missing", &help))?;
+    Threshold::parse(&text).map_err(|e| fields.error(field, e.to_string(), &help))
 }
 
 fn temperature(fields: &Fields<'_>) -> Result<Option<Decimal>, SuiteError> {

@@ -8,6 +8,7 @@ mod errors;
 mod guide;
 mod interrupt;
 mod language;
+mod predicates;
 mod readme;
 mod report;
 mod setup;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use llmprove::certify::{Files, statement_file};
 use llmprove::decide::decide;
 use llmprove::limits::Limits;
-use llmprove::num::decimal::{printable_above, printable_below};
+use llmprove::num::decimal::signed_below;
 use llmprove::prove::Observer;
 use llmprove::report::claim;
 use llmprove::spec::Statement;
@@ -100,7 +100,8 @@ impl<'a> Task<'a> {
 
     fn search(&self, limits: &Limits, observer: Observer<'_>) -> Result<Settled, CliError> {
         let decision = decide(&self.model.folder, &self.statement, Prover::WORKERS.into(), limits, observer)?;
-        let bounds = [printable_below(decision.bounds.lower()), printable_above(decision.bounds.upper)];
+        let range = decision.extreme.range;
+        let bounds = [signed_below(range.lo()), -signed_below(-range.hi())];
         let open = |note| Settled {
             how: How::Searched,
             files: None,
@@ -149,7 +150,7 @@ impl Settled {
                 text: model.vocab.decode(&prefix),
                 ids: prefix,
             }),
-            Some(Proof::Head { .. } | Proof::Block(_) | Proof::Attention { .. }) | None => None,
+            Some(_) | None => None,
         };
         Outcome {
             name: entry.name.clone(),

@@ -79,7 +79,12 @@ impl Claim {
             Predicate::Ceiling { token, threshold, .. } => {
                 Some(Claim::ceiling(*token, predicate.temperature(), -threshold.log_odds()))
             }
-            Predicate::SetCeiling { .. } | Predicate::Floor { .. } | Predicate::NeverTopK { .. } => None,
+            Predicate::SetCeiling { .. }
+            | Predicate::Floor { .. }
+            | Predicate::MaxCeiling { .. }
+            | Predicate::Continuation { .. }
+            | Predicate::NeverInNucleus { .. }
+            | Predicate::NeverTopK { .. } => None,
         }
     }
 

@@ -41,6 +41,8 @@ pub fn next_attempt(bounds: &Bounds, aim: Aim<'_>, failed: f64) -> Option<Attemp
             let total = bounds.upper - bounds.lower();
             (total > gap && room > 0.1 * total && room > 1e-3).then_some(lower + 0.5 * room)?
         }
+        // Bounds on the excess of a predicate are no probabilities.
+        Aim::Violate(_) => return None,
     };
     (probability > 0.0 && probability < 1.0).then_some(Attempt { probability })
 }

@@ -22,6 +22,8 @@ pub struct HeadCertificate {
     pub token: TokenId,
     /// `P(token | x) <= upper` for every prefix `x` of any length, by this `λ`. Rigorous.
     pub upper: f64,
+    /// Lower bound on `LSE_{j≠t}(l_j − l_t)`, in nats, at the prover's temperature; `upper` is what follows from it.
+    pub log_odds: f64,
     /// Lower bound on `Σλ_j c_j − c_t − √d ‖Π Σλ_j (a_j − a_t)‖`. If it is positive, some other token beats this one
     /// after every prefix, so it is never the argmax.
     pub margin: f64,
@@ -47,6 +49,7 @@ impl HeadCertificate {
             })
             .collect();
         weights[target] = f64::NEG_INFINITY;
+        problem.excluded.iter().for_each(|&e| weights[e] = f64::NEG_INFINITY);
         let unit = exponent(f64::largest(&weights));
         f64::exponentials(&mut weights, unit);
         let total: f64 = weights.iter().sum();
@@ -87,6 +90,13 @@ impl HeadCertificate {
         // Numerators beyond 2^53 are no exact floats, and no certificate.
         let dual = if denominator <= 1 << 53 { dual } else { Dual::NOTHING };
         let token = target as TokenId;
-        HeadCertificate { token, upper: dual.probability(), margin: dual.margin, denominator, lambda }
+        HeadCertificate {
+            token,
+            upper: dual.probability(),
+            log_odds: dual.log_odds,
+            margin: dual.margin,
+            denominator,
+            lambda,
+        }
     }
 }

@@ -125,6 +125,9 @@ fn logits<F: Real>(
             own[i] = Some(row[t].to_f64());
             row[t] = F::from_f64(f64::NEG_INFINITY);
         }
+        for e in problem.excluded.iter().filter_map(|e| e.checked_sub(first)).filter(|&e| e < n) {
+            row[e] = F::from_f64(f64::NEG_INFINITY);
+        }
         largest.push(F::largest(row));
     }
     Logits { first, logits, largest, own }

@@ -17,6 +17,7 @@ mod dual;
 mod evaluate;
 mod goal;
 mod memory;
+mod odds;
 mod problem;
 mod prover;
 mod real;
@@ -26,6 +27,7 @@ use crate::num::Interval;
 
 pub use certificate::HeadCertificate;
 pub use goal::Goal;
+pub use odds::OddsProof;
 pub use prover::{HeadProof, HeadProver};
 
 /// Why the head theorem says nothing about a model.

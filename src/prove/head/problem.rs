@@ -32,6 +32,8 @@ pub struct Problem<'a> {
     pub norms: Vec<f64>,
     /// Encloses the temperature `T > 0` that divides the logits.
     pub temperature: Interval,
+    /// Tokens that get no weight, whatever the target; none as a rule.
+    pub excluded: Vec<usize>,
 }
 
 /// Enclosures of the constants: `lower[j] <= c_j <= lower[j] + width`.
@@ -99,6 +101,7 @@ impl<'a> Problem<'a> {
             constants,
             norms,
             temperature,
+            excluded: Vec::new(),
         })
     }
 

@@ -69,6 +69,31 @@ impl<'a> HeadProver<'a> {
         Ok(HeadProver { problem, rows, centre })
     }
 
+    /// The same prover with weights only on tokens outside of a set: its bounds then are about the odds of a target against
+    /// these alone, `LSE_{j∉S}(l_j − l_t)`, and no longer about its probability.
+    ///
+    /// # Errors
+    /// [`HeadError::Token`] for a token beyond the vocabulary.
+    pub(super) fn outside(mut self, tokens: &[TokenId]) -> Result<HeadProver<'a>, HeadError> {
+        self.check(tokens)?;
+        self.problem.excluded = tokens.iter().map(|&token| token as usize).collect();
+        Ok(self)
+    }
+
+    /// The data of the theorem.
+    pub(super) fn problem(&self) -> &Problem<'a> {
+        &self.problem
+    }
+
+    /// Refuses tokens beyond the vocabulary.
+    pub(super) fn check(&self, tokens: &[TokenId]) -> Result<(), HeadError> {
+        let vocab_size = self.problem.vocab_size();
+        match tokens.iter().find(|&&t| t as usize >= vocab_size) {
+            Some(&token) => Err(HeadError::Token { token, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
     /// Bounds one token.
     ///
     /// # Errors
@@ -97,10 +122,7 @@ impl<'a> HeadProver<'a> {
         limits: &Limits,
         done: &(dyn Fn(&HeadProof) + Sync),
     ) -> Result<Vec<HeadProof>, HeadError> {
-        let vocab_size = self.problem.vocab_size();
-        if let Some(&token) = tokens.iter().find(|&&t| t as usize >= vocab_size) {
-            return Err(HeadError::Token { token, vocab_size });
-        }
+        self.check(tokens)?;
         let lane = |rows: &[TokenId]| match &self.rows {
             Rows::Wide(u) => self.lane(u.view(), rows, goal, limits, done),
             Rows::Narrow(u) => self.lane(u.view(), rows, goal, limits, done),

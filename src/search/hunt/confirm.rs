@@ -15,6 +15,9 @@ use crate::search::target::Aim;
 /// Time for the rigorous evaluation of one token of a prefix as long as nothing is known, on one core.
 const FIRST_GUESS: Duration = Duration::from_millis(10);
 
+/// What the fast evaluation may be wrong by: a part of a probability, or nats of an excess.
+const NEAR: f64 = 1e-3;
+
 /// How long rigorous evaluations have taken so far.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -26,10 +29,10 @@ pub struct Pace {
 impl Hunt<'_> {
     /// Evaluates the candidates that should carry a target past the next threshold.
     pub(super) fn confirm_decisive(&mut self, order: Order) -> Result<(), PrefixError> {
-        let Aim::Exceed(_) = order.aim else { return Ok(()) };
+        let (Aim::Exceed(_) | Aim::Violate(_)) = order.aim else { return Ok(()) };
         let decisive = |&k: &usize| {
             let wanted = self.targets[k].wanted(order.aim);
-            wanted.is_some_and(|p| f64::from(self.best_log_p(k)).exp() > p)
+            wanted.is_some_and(|wanted| self.value(self.best_log_p(k)) > wanted)
         };
         let decisive: Vec<usize> = (0..self.targets.len()).filter(decisive).collect();
         self.confirm(decisive, order)
@@ -60,10 +63,15 @@ impl Hunt<'_> {
             if order.limits.expired() {
                 return Ok(Vec::new());
             }
-            let logits = rigorous::logits(model, prefix)?;
+            let continuation = self.gauges.continuation();
+            let after = |n: usize| rigorous::logits(model, &[prefix, &continuation[..n]].concat());
+            let logits = (0..=continuation.len()).map(after).collect::<Result<Vec<_>, _>>()?;
             let witness = |k: usize| {
-                let p = rigorous::softmax_at(&logits, self.tokens[k], Interval::ONE);
-                (k, Witness { prefix: prefix.to_vec(), lower: p.lo(), upper: p.hi() })
+                let value = match self.gauges.predicate() {
+                    Some(predicate) => predicate.excess(&logits),
+                    None => rigorous::softmax_at(&logits[0], self.gauges.tokens()[k], Interval::ONE),
+                };
+                (k, Witness { prefix: prefix.to_vec(), lower: value.lo(), upper: value.hi() })
             };
             Ok(members.into_iter().map(witness).collect())
         };
@@ -72,7 +80,7 @@ impl Hunt<'_> {
             self.confirmed[k] = self.best_log_p(k);
             self.pace.tokens += witness.prefix.len() as u32;
             if self.targets[k].incumbent.offer(witness.clone()) {
-                (order.on_witness)(self.tokens[k], &witness);
+                (order.on_witness)(self.gauges.tokens()[k], &witness);
             }
         }
         self.pace.spent += start.elapsed();
@@ -84,7 +92,14 @@ impl Hunt<'_> {
         let log_p = self.best_log_p(k);
         let lower = self.targets[k].incumbent.lower();
         // The fast evaluation may err a little either way; what is clearly worse than the incumbent is left alone.
-        log_p > self.confirmed[k] && f64::from(log_p).exp() > 0.999 * lower
+        let least = if self.gauges.predicate().is_some() { lower - NEAR } else { lower * (1.0 - NEAR) };
+        log_p > self.confirmed[k] && self.value(log_p) > least
+    }
+
+    /// From the pool's numbers to those of incumbents: log-probabilities become probabilities, excesses stay what they are.
+    fn value(&self, log_p: f32) -> f64 {
+        let log_p = f64::from(log_p);
+        if self.gauges.predicate().is_some() { log_p } else { log_p.exp() }
     }
 
     /// Time that the evaluation of all news will take, as far as experience tells.

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::model::eval::log_softmax;
 use crate::model::{Layer, Linear, MlpKind, Model, PrefixError, TokenId};
-use crate::search::probe::{Probe, Scores};
+use crate::search::probe::Probe;
 
 use super::{Hunt, Order, ROUND};
 
@@ -104,8 +104,7 @@ fn sample(hunt: &mut Hunt, columns: usize, order: Order) -> Result<(), PrefixErr
             let mut log_p = hunt.evaluator.next_logits(&texts)?;
             log_softmax(&mut log_p);
             let probe = Probe::new(Vec::new(), texts);
-            Scores::new(&log_p, &hunt.tokens).pour(&probe, &mut hunt.pool);
-            hunt.confirm_decisive(order)?;
+            hunt.pour(&probe, &log_p, order)?;
             texts = probe.suffixes;
             if len < hunt.longest {
                 for (text, log_p) in texts.iter_mut().zip(log_p.rows()) {

@@ -6,7 +6,6 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::eval::log_softmax;
 use crate::model::{PrefixError, TokenId};
 use crate::search::pool::Candidate;
 
@@ -44,8 +43,10 @@ pub fn choose(
 
 /// For each wanted target the likeliest of all other targets' best prefixes.
 fn related(hunt: &Hunt, wanted: &[usize], order: Order) -> Result<Vec<(usize, Candidate)>, PrefixError> {
-    let mut prefixes: Vec<Vec<TokenId>> =
-        (0..hunt.tokens.len()).filter_map(|k| hunt.pool.best(k)).map(|best| best.prefix.clone()).collect();
+    let mut prefixes: Vec<Vec<TokenId>> = (0..hunt.gauges.tokens().len())
+        .filter_map(|k| hunt.pool.best(k))
+        .map(|best| best.prefix.clone())
+        .collect();
     prefixes.sort_unstable();
     prefixes.dedup();
     prefixes.truncate(RELATED);
@@ -54,11 +55,11 @@ fn related(hunt: &Hunt, wanted: &[usize], order: Order) -> Result<Vec<(usize, Ca
         if hunt.is_over(order) {
             break;
         }
-        let mut log_p = hunt.evaluator.next_logits(chunk)?;
-        log_softmax(&mut log_p);
-        for (prefix, row) in chunk.iter().zip(log_p.rows()) {
+        let log_p = hunt.log_probs(chunk)?;
+        let readings = hunt.gauges.read(&log_p);
+        for (i, prefix) in chunk.iter().enumerate() {
             for (&k, best) in wanted.iter().zip(&mut best) {
-                let log_p = row[hunt.tokens[k] as usize];
+                let log_p = readings.value(i, k);
                 let better = best.as_ref().is_none_or(|old| log_p > old.log_p);
                 if better && !hunt.tried[k].contains(prefix) {
                     *best = Some(Candidate { log_p, prefix: prefix.clone() });
