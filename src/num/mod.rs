@@ -8,6 +8,7 @@ mod activation;
 mod ball;
 pub mod decimal;
 mod dot;
+pub mod duality;
 mod elementary;
 mod fixed;
 pub mod gamma;
