@@ -11,6 +11,7 @@ use crate::format::{Certificate, Proof, Statement, sha256_hex};
 use crate::head::{head_margin, index};
 use crate::interval::Interval;
 use crate::odds;
+use crate::order::order_proves;
 use crate::parts::part_statements;
 use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
@@ -50,7 +51,7 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
 /// What a proof needs of the model.
 fn scope(proof: &Proof) -> Scope {
     match proof {
-        Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} => Scope::Head,
+        Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Order(_) => Scope::Head,
         Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } => Scope::Network,
         Proof::Parts { parts } => {
             let network = parts.iter().flatten().any(|part| scope(&part.proof) == Scope::Network);
@@ -120,6 +121,10 @@ fn apply(
         Proof::Attention { trees } => {
             attention_proves(folder, head, statement, trees)?;
             Ok((Verdict::Proved, predicate.allowed()))
+        }
+        Proof::Order(proof) => {
+            folder.refuse_unused()?;
+            Ok((Verdict::Proved, order_proves(head, &statement.predicate, proof)?))
         }
         Proof::Witness { prefix } => {
             Ok((Verdict::Refuted, witness_refutes(folder, head, statement, prefix)?))

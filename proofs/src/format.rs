@@ -87,6 +87,8 @@ pub enum Proof {
     },
     /// Proves a ceiling for all prefixes up to a length by branch and bound through the one block of the network.
     Block(BlockProof),
+    /// Proves a claim about the order of logits for all prefixes of any length from the final norm and the head alone.
+    Order(OrderProof),
     /// Proves a predicate for the prefixes of a language in a one-layer attention-only model.
     Attention {
         /// One for every length that the language has prefixes of, in order.
@@ -147,6 +149,18 @@ pub struct Part {
     pub threshold: Decimal,
     /// Proves that the token's probability does not exceed it.
     pub proof: Proof,
+}
+
+/// Which tokens lie above the target, by sums that are positive everywhere on the ball of the final norm. Claims about pairs
+/// of tokens need none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderProof {
+    /// `[token, weight]` with strictly increasing tokens, the target absent, weights not 0, magnitudes that sum to at most
+    /// 2^53.
+    pub sums: Vec<Vec<(u32, i64)>>,
+    /// The tree in preorder; each node is a list of indices of sums, children in the order of tokens.
+    pub nodes: Vec<Vec<u32>>,
 }
 
 /// A closed search tree over the prefixes of a statement.

@@ -16,6 +16,7 @@
     )
 )]
 
+mod ball;
 mod block;
 mod check;
 mod config;
@@ -31,6 +32,7 @@ mod language;
 mod linear;
 mod network;
 mod odds;
+mod order;
 mod parts;
 mod predicate;
 mod quantity;
@@ -46,8 +48,8 @@ pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
     AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,
-    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, Part, Proof, Simplex, Split,
-    Statement, TokenSplit, sha256_hex,
+    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, OrderProof, Part, Proof,
+    Simplex, Split, Statement, TokenSplit, sha256_hex,
 };
 pub use language::Language;
 pub use predicate::Predicate;

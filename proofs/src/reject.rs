@@ -176,6 +176,23 @@ pub enum Reject {
     /// `m` is longer than λ allows.
     #[error("the vector lift is too long for its lambda")]
     LiftLength,
+    /// Multipliers or a tree where the claim needs neither.
+    #[error("a claim about pairs of tokens needs no sums and no nodes")]
+    OrderNotEmpty,
+    /// A pair of tokens whose order is not proved.
+    #[error(
+        "the logit of token {over} less that of token {under} goes down to {least} or below, as far as the head tells"
+    )]
+    OrderOfPair { over: u32, under: u32, least: String },
+    /// The weights of a sum are not those of a sum.
+    #[error("sum {sum}: {why}")]
+    SumMalformed { sum: usize, why: &'static str },
+    /// A sum that is not positive on the whole ball.
+    #[error("sum {sum} goes down to {least} or below")]
+    SumNotPositive { sum: usize, least: String },
+    /// A node uses a sum that does not exist, does not hold there, or shares tokens with another one of the node.
+    #[error("node {node}: {why}")]
+    OrderNode { node: usize, why: &'static str },
     /// A quantity grew so large or a divisor came so close to zero that no enclosure is known.
     #[error("no enclosure of {what}: {why}")]
     NoEnclosure { what: &'static str, why: &'static str },

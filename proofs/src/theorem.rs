@@ -68,6 +68,11 @@ impl Theorem {
                 let end = if large { format!("at most {upper}") } else { format!("at least {lower}") };
                 format!("for every prefix {length}, {claim}; {measure} is {end}")
             }
+            Proof::Order(_) => {
+                let length =
+                    statement.max_len.map_or("of any length".into(), |n| format!("of 1 to {n} tokens"));
+                format!("for every prefix {length}, {claim}")
+            }
             Proof::Block(_) | Proof::Parts { .. } => {
                 let length =
                     statement.max_len.map_or("of any length within the model's context".into(), |n| {
@@ -102,7 +107,7 @@ impl Theorem {
             let written =
                 if json.len() <= MAX_LANGUAGE { &json } else { "that the statement file describes" };
             assumptions.push(match proof {
-                Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Parts { .. } | Proof::Block(_) => format!(
+                Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Parts { .. } | Proof::Block(_) | Proof::Order(_) => format!(
                     "the statement speaks of the language {written}; the argument holds for every prefix, in the \
                      language or not"
                 ),
@@ -130,6 +135,11 @@ impl Theorem {
             Proof::Parts { .. } => {
                 unproved.push("that the threshold is attained; the true maximum may be lower".into());
                 "parts"
+            }
+            Proof::Order(_) => {
+                assumptions
+                    .push("used of the network: its final norm and its head, nothing below them".into());
+                "order"
             }
             Proof::Block(_) => {
                 unproved.push("that the threshold is attained; the true maximum may be lower".into());

@@ -12,7 +12,9 @@ use common::{ceiling, check_proof, ends, shared_model, shipped_model, softmax_la
 use llmprove_proofs::{CheckError, Decimal, Predicate, Proof, Reject, Statement, Verdict};
 use serde::Deserialize;
 
-const TINY: [&str; 5] = ["tiny-gpt2", "tiny-gpt2-erf", "tiny-llama", "tiny-qwen2", "tiny-hooked"];
+const TINY: [&str; 6] =
+    ["tiny-gpt2", "tiny-gpt2-erf", "tiny-llama", "tiny-qwen2", "tiny-hooked", "tiny-ranks"];
+
 /// Every prefix length of these is cheap.
 fn models() -> impl Iterator<Item = PathBuf> {
     let shipped = ["moby-l1", "moby-l2", "moby-llama", "max-of-4"].iter().map(|name| shipped_model(name));

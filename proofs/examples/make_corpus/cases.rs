@@ -12,7 +12,7 @@ use llmprove_proofs::{
 };
 use serde_json::json;
 
-use crate::{AnyError, attention, predicates};
+use crate::{AnyError, attention, order, predicates};
 
 pub fn model_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
@@ -177,7 +177,8 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         witness(&[2, 3, 2]),
     )?;
     attention::accept(&case)?;
-    predicates::accept(&case)
+    predicates::accept(&case)?;
+    order::accept(&case)
 }
 
 /// Certificates with one defect each.
@@ -335,7 +336,8 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)?;
     attention::reject(&case)?;
-    predicates::reject(&case)
+    predicates::reject(&case)?;
+    order::reject(&case)
 }
 
 /// Writes a case: name, expected reason, statement, proof.

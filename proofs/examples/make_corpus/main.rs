@@ -4,6 +4,7 @@
 mod attention;
 mod cases;
 mod models;
+mod order;
 mod predicates;
 
 use std::fs;

@@ -13,7 +13,8 @@ pub fn write(models: &Path) -> Result<(), AnyError> {
     tiny_gpt2_erf().write(&models.join("tiny-gpt2-erf"))?;
     tiny_llama().write(&models.join("tiny-llama"))?;
     tiny_qwen2().write(&models.join("tiny-qwen2"))?;
-    tiny_hooked().write(&models.join("tiny-hooked"))
+    tiny_hooked().write(&models.join("tiny-hooked"))?;
+    tiny_ranks().write(&models.join("tiny-ranks"))
 }
 
 /// Tensors in the order of generation, per weight file.
@@ -162,6 +163,41 @@ fn tiny_gpt2_erf() -> TinyModel {
         "scale_attn_by_inverse_layer_idx": true
     });
     TinyModel { config, files: vec![("model.safetensors", tensors)] }
+}
+
+/// One block under a head whose order of logits is known: see `order.rs`.
+fn tiny_ranks() -> TinyModel {
+    let (v, d, context) = (5, 3, 4);
+    let mut r = Random(6);
+    let mut t = |name: &str, shape: &[usize], centre, spread| r.tensor(name, "F32", shape, centre, spread);
+    let tensors = vec![
+        t("wte.weight", &[v, d], 0.0, 1.0),
+        t("wpe.weight", &[context, d], 0.0, 0.5),
+        t("h.0.ln_1.weight", &[d], 1.0, 0.25),
+        t("h.0.attn.c_attn.weight", &[d, 3 * d], 0.0, 1.0),
+        t("h.0.attn.c_proj.weight", &[d, d], 0.0, 1.0),
+        t("h.0.ln_2.weight", &[d], 1.0, 0.25),
+        t("h.0.mlp.c_fc.weight", &[d, 4 * d], 0.0, 1.0),
+        t("h.0.mlp.c_proj.weight", &[4 * d, d], 0.0, 1.0),
+        planted("ln_f.weight", &[d], &[1.0, 1.0, 1.0]),
+        planted(
+            "lm_head.weight",
+            &[v, d],
+            &[0.5, -0.25, -0.25, -0.25, 0.5, -0.25, -0.25, -0.25, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        ),
+        planted("lm_head.bias", &[v], &[0.6, 0.6, 0.6, 0.0, 5.0]),
+    ];
+    let config = json!({
+        "model_type": "gpt2", "vocab_size": v, "n_embd": d, "n_layer": 1, "n_head": 1, "n_positions": context,
+        "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "tie_word_embeddings": false
+    });
+    TinyModel { config, files: vec![("model.safetensors", tensors)] }
+}
+
+/// A tensor of given numbers.
+fn planted(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
+    let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Tensor { name: name.into(), dtype: "F32", shape: shape.to_vec(), bytes }
 }
 
 /// Two query heads on one key/value head, own head, two shards of different types.
