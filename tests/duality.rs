@@ -40,7 +40,7 @@ fn value(problem: &Problem, x: &[f64]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn multipliers_of_solvers_prove_their_optimum((problem, x) in programs()) {

@@ -17,6 +17,9 @@ pub fn proof(argument: Argument<'_>) -> format::Proof {
         Argument::Pairs => format::Proof::Pairs {},
         Argument::Block(block) => super::block::proof(block),
         Argument::Attention(attention) => super::attention::proof(attention),
+        Argument::Order(order) => {
+            format::Proof::Order(format::OrderProof { sums: order.sums.clone(), nodes: order.nodes.clone() })
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::certify::Recorder;
 use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, ModelFolder, TokenId};
 use crate::prove::head::{Goal, HeadError, HeadProver};
+use crate::prove::order::OrderProver;
 use crate::prove::{Argument, Event, Observer};
 use crate::search::{Aim, Hunt, Incumbent, Leads};
 use crate::spec::language::Automaton;
@@ -127,7 +128,11 @@ impl Question<'_> {
             Predicate::Dominance { .. }
             | Predicate::NeverArgmax { .. }
             | Predicate::NeverTopK { .. }
-            | Predicate::AlwaysArgmax { .. } => {}
+            | Predicate::AlwaysArgmax { .. } => {
+                if let Some(proof) = OrderProver::new(&head)?.prove(predicate, &self.limits) {
+                    proved(proof.excess, Argument::Order(&proof));
+                }
+            }
         }
         Ok(None)
     }

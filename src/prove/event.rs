@@ -6,6 +6,7 @@ use crate::verdict::{Prover, Witness};
 use super::attention::AttentionProof;
 use super::block::BlockProof;
 use super::head::HeadCertificate;
+use super::order::OrderProof;
 
 /// Something that happened during a run.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +17,7 @@ pub enum Event<'a> {
     Upper {
         /// The token.
         token: TokenId,
-        /// Proved: `P(token | prefix) <= upper` for every prefix spoken of.
+        /// Proved: `P(token | prefix) <= upper` for every prefix spoken of; the excess of predicates other than ceilings.
         upper: f64,
         /// Why.
         argument: Argument<'a>,
@@ -61,6 +62,8 @@ pub enum Argument<'a> {
     Block(&'a BlockProof),
     /// The trees of the attention prover.
     Attention(&'a AttentionProof),
+    /// Sums and tree of a claim about the order of logits.
+    Order(&'a OrderProof),
 }
 
 impl Argument<'_> {
@@ -68,7 +71,7 @@ impl Argument<'_> {
     #[must_use]
     pub fn prover(&self) -> Prover {
         match self {
-            Argument::Head { .. } | Argument::Set(_) | Argument::Pairs => Prover::Head,
+            Argument::Head { .. } | Argument::Set(_) | Argument::Pairs | Argument::Order(_) => Prover::Head,
             Argument::Block(_) => Prover::Block,
             Argument::Attention(_) => Prover::Attention,
         }

@@ -5,6 +5,7 @@ pub mod attention;
 pub mod block;
 mod event;
 pub mod head;
+pub mod order;
 mod portfolio;
 
 pub use event::{Argument, Event, Observer};

@@ -28,6 +28,7 @@ use crate::num::Interval;
 pub use certificate::HeadCertificate;
 pub use goal::Goal;
 pub use odds::OddsProof;
+pub(super) use problem::Problem;
 pub use prover::{HeadProof, HeadProver};
 
 /// Why the head theorem says nothing about a model.
