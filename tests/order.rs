@@ -207,20 +207,17 @@ fn real_models_never_contradict_their_proofs() {
         let head = folder.load_head().unwrap();
         let prover = OrderProver::new(&head).unwrap();
         let tokens: Vec<TokenId> = (0..head.unembed.nrows() as TokenId).collect();
-        let mut proved: Vec<(TokenId, usize)> = Vec::new();
-        for k in [1, 5] {
-            let holds = |&token: &TokenId| {
-                prover.prove(&Predicate::NeverTopK { token, k }, &Limits::default()).is_some()
-            };
-            let holds: Vec<TokenId> = tokens.iter().copied().filter(holds).collect();
-            eprintln!(
-                "{}: never among the {k} likeliest: {} of {}",
-                dir.display(),
-                holds.len(),
-                tokens.len()
-            );
-            proved.extend(holds.iter().map(|&token| (token, k)));
-        }
+        let holds = |token: TokenId, k: usize| {
+            prover.prove(&Predicate::NeverTopK { token, k }, &Limits::default()).is_some()
+        };
+        let never: Vec<TokenId> = tokens.iter().copied().filter(|&token| holds(token, 1)).collect();
+        eprintln!("{}: never the argmax: {} of {}", dir.display(), never.len(), tokens.len());
+        // Who is never among the 2 likeliest is never the likeliest.
+        let few = never.iter().copied().step_by(never.len().div_ceil(6).max(1));
+        let mut proved: Vec<(TokenId, usize)> =
+            few.filter(|&token| holds(token, 2)).map(|token| (token, 2)).collect();
+        eprintln!("{} of a few of them are never among the 2 likeliest", proved.len());
+        proved.extend(never.iter().map(|&token| (token, 1)));
         for &(token, k) in proved.iter().step_by(proved.len().div_ceil(5).max(1)) {
             assert_eq!(decided(&folder, Predicate::NeverTopK { token, k }), Answer::Proved);
         }

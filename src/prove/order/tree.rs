@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::model::TokenId;
 
 /// Nodes after which a tree is given up.
-const MAX_NODES: usize = 20_000;
+const MAX_NODES: usize = 500;
 /// Levels after which a tree is given up.
 const MAX_DEPTH: usize = 64;
 
