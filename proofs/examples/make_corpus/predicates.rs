@@ -85,20 +85,18 @@ pub fn accept(case: Accepted) -> Result<(), AnyError> {
     proved("pairs", floor(3, "1e-6", None)?, Proof::Pairs {})?;
     proved("pairs_cold", floor(3, "1e-12", Some("0.5"))?, Proof::Pairs {})?;
     proved("parts_list", list(&[1, 3], "0.999")?, parts(&[1, 3], "0.999")?)?;
-    proved("parts_set", set(&[1, 3], "0.9999999")?, {
-        let single =
-            |token| Part { threshold: Decimal::parse(SMALL).expect("a decimal"), proof: uniform(8, token) };
-        Proof::Parts { parts: vec![Some(single(1)), Some(single(3))] }
-    })?;
+    let hot = Predicate::SetCeiling {
+        tokens: vec![1, 3],
+        threshold: decimal("0.4")?,
+        temperature: Some(decimal("50")?),
+    };
+    proved("parts_set", hot, parts(&[1, 3], "0.2")?)?;
     let mut tail = parts(&[3, 1, 3], "0.98")?;
     if let Proof::Parts { parts } = &mut tail {
         parts[1] = None;
     }
     proved("parts_continuation", continuation(&[3, 1, 3], "0.9604")?, tail)
 }
-
-/// A ceiling that uniform λ prove for tokens 1 and 3 of `tiny-gpt2`.
-const SMALL: &str = "0.49";
 
 /// Tokens of `tiny-gpt2` after the prefix 1 2 3: the likeliest, the next, and the least likely.
 const LIKELIEST: u32 = 0;
