@@ -41,6 +41,7 @@ mod recurrent;
 mod reject;
 mod tensor;
 mod theorem;
+mod trees;
 mod witness;
 
 pub use check::check;
