@@ -254,6 +254,7 @@ mod tests {
             slopes: vec![8, -9],
             normed: vec![0],
             raw: vec![1],
+            quadratic: None,
         };
         let node = |split| BlockNode { regroup: false, duals: vec![], split };
         let nodes = vec![

@@ -49,7 +49,7 @@ pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
     AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,
-    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, OrderProof, Part, Proof,
+    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, OrderProof, Quadratic, Part, Proof,
     Simplex, Split, Statement, TokenSplit, sha256_hex,
 };
 pub use language::Language;

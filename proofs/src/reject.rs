@@ -171,8 +171,14 @@ pub enum Reject {
     #[error("the vector {name} has {found} numbers, the model needs {expected}")]
     VectorLength { name: &'static str, found: usize, expected: usize },
     /// A multiplier beyond the limit.
-    #[error("the vector {name} holds {found}, more than 2^50 in magnitude")]
+    #[error("the vector {name} holds {found}, which is out of range")]
     MultiplierRange { name: &'static str, found: i64 },
+    /// The centre of a quadratic part has a mean.
+    #[error("the vector centre does not sum to zero")]
+    CentreMean,
+    /// θ is too small for the curves.
+    #[error("the quadratic form of the multipliers is not positive definite")]
+    Indefinite,
     /// `m` is longer than λ allows.
     #[error("the vector lift is too long for its lambda")]
     LiftLength,

@@ -1,5 +1,6 @@
 //! Search trees of certificates: the data of the attention, the block and the order rule.
 
+use crate::block::Quadratic;
 use serde::{Deserialize, Serialize};
 
 /// A closed search tree over the prefixes of one length.
@@ -75,6 +76,9 @@ pub struct BlockDual {
     pub normed: Vec<i64>,
     /// `w″`, `[d]`.
     pub raw: Vec<i64>,
+    /// Squares of the neurons' arguments; without them `v″` counts by its length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quadratic: Option<Quadratic>,
 }
 
 /// Two children that cover a node.

@@ -41,6 +41,11 @@ fn dual(multipliers: &Multipliers) -> format::BlockDual {
         slopes: multipliers.slopes.clone(),
         normed: multipliers.normed.clone(),
         raw: multipliers.raw.clone(),
+        quadratic: multipliers.quadratic.as_ref().map(|quadratic| format::Quadratic {
+            curves: quadratic.curves.clone(),
+            theta: quadratic.theta,
+            centre: quadratic.centre.clone(),
+        }),
     }
 }
 

@@ -18,6 +18,9 @@ use super::output::{Output, write_certificate};
 use super::progress::Progress;
 use super::{interrupt, job, options, token};
 
+/// Gap between bounds that is worth the time that thresholds leave.
+const WORTHWHILE_GAP: f64 = 0.005;
+
 /// Runs the command.
 pub fn run(args: &AuditArgs) -> Result<Output, CliError> {
     let audited = Audited::new(&args.question)?;
@@ -76,7 +79,7 @@ impl Audited {
                 Event::Upper { .. } => {}
             }
         };
-        let portfolio = Portfolio::open(&folder, &language, provers)?;
+        let portfolio = Portfolio::open(&folder, &language, provers)?.narrowing_to(WORTHWHILE_GAP);
         let found = portfolio.bound(&tokens, Aim::Exceed(&thresholds), arguments, &limits, &observe)?;
         drop(progress);
 

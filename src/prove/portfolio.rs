@@ -28,6 +28,8 @@ pub struct Portfolio<'a> {
     head: Head,
     /// The prefixes spoken of.
     language: Automaton,
+    /// Gap to narrow bounds to with the time that thresholds leave.
+    refine: Option<f64>,
 }
 
 /// Why a portfolio could not work.
@@ -76,7 +78,13 @@ impl<'a> Portfolio<'a> {
         members: BTreeSet<Prover>,
     ) -> Result<Portfolio<'a>, PortfolioError> {
         let language = Automaton::new(language, folder.vocab_size())?;
-        Ok(Portfolio { folder, members, head: folder.load_head()?, language })
+        Ok(Portfolio { folder, members, head: folder.load_head()?, language, refine: None })
+    }
+
+    /// The same, and where a time limit leaves room, bounds are narrowed to this gap beyond what thresholds ask for.
+    #[must_use]
+    pub fn narrowing_to(self, gap: f64) -> Portfolio<'a> {
+        Portfolio { refine: Some(gap), ..self }
     }
 
     /// Bounds for every token of a list, in its order, as good as the aim asks for or the limits allow.
@@ -125,11 +133,11 @@ impl<'a> Portfolio<'a> {
         Ok(all)
     }
 
-    /// Half of the time, if the block prover may want the other half.
+    /// A quarter of the time, if the block prover may want the rest.
     fn search_limits(&self, model: &Model, limits: &Limits) -> Limits {
         match limits.remaining() {
             Some(left) if self.members.contains(&Prover::Block) && Block::covers(model) => {
-                limits.within(left / 2)
+                limits.within(left / 4)
             }
             Some(_) | None => limits.clone(),
         }
@@ -144,8 +152,9 @@ impl<'a> Portfolio<'a> {
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
+        let refine = self.refine.filter(|_| limits.deadline.is_some());
         let mut open: Vec<usize> =
-            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0).is_some()).collect();
+            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0, refine).is_some()).collect();
         if open.is_empty() || limits.expired() {
             return Ok(());
         }
@@ -162,8 +171,10 @@ impl<'a> Portfolio<'a> {
             let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
             let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
             let (token, mut failed) = (tokens[i], 0.0);
-            while let Some(attempt) = next_attempt(&all[i], aim, failed) {
-                match prove_at(&block, token, attempt, longest, &own) {
+            while let Some(attempt) = next_attempt(&all[i], aim, failed, refine) {
+                // A bisection needs several attempts: none gets more than two fifths of what is left.
+                let part = refine.and(own.remaining()).map(|left| own.within(left * 2 / 5));
+                match prove_at(&block, token, attempt, longest, part.as_ref().unwrap_or(&own)) {
                     Some(proof) => {
                         let argument = Argument::Block(&proof);
                         observer(Event::Upper { token, upper: attempt.probability, argument });

@@ -9,11 +9,16 @@
 //! multiples of 2^−40 and its slopes are made monotone part by part, so this holds exactly, not just up to rounding.
 
 use super::{curvature, value};
+use multiversion::multiversion;
+
 use crate::model::Activation;
 use crate::num::{Interval, nonnegative_sum};
 
 /// Grid points per unit of the argument.
 pub const STEPS_PER_UNIT: i32 = 512;
+
+/// Distance of the entries that hints look at first.
+const STRIDE: usize = 8;
 
 /// Unit of the table entries.
 const UNIT: f64 = 1.0 / (1u64 << 40) as f64;
@@ -24,6 +29,8 @@ pub struct Graph {
     first: i32,
     /// Multiples of [`UNIT`]: sums and differences of neighbours are exact.
     table: Vec<f64>,
+    /// Every [`STRIDE`]-th entry.
+    coarse: Vec<f64>,
     /// Offsets into the table where the convex part begins and ends.
     convex: (usize, usize),
     /// Bound on `|T − φ|` along the whole curve, chords included.
@@ -75,6 +82,7 @@ impl Graph {
             error: nonnegative_sum(at_points + curvature(activation) * step * step / 8.0),
             steepest: slopes.iter().fold(0.0, |m, s| f64::max(m, s.abs())) + at_points * 2.0,
             largest: table.iter().fold(0.0, |m, t| f64::max(m, t.abs())),
+            coarse: table.iter().copied().step_by(STRIDE).collect(),
             table,
         }
     }
@@ -122,6 +130,48 @@ impl Graph {
         Lowest { value: best.0, index: best.1 as i32 + self.first }
     }
 
+    /// A hint of the minimum of `c T_i − a s_i − q s_i²` over the grid points `l <= i <= u`: a scan of every [`STRIDE`]-th,
+    /// then of the neighbours of the least.
+    #[must_use]
+    pub fn lowest_curved(&self, c: f64, a: f64, q: f64, l: i32, u: i32) -> Lowest {
+        let (l, u) = ((l - self.first) as usize, (u - self.first) as usize);
+        let at = |i: usize| {
+            let s = (i as i32 + self.first) as f64 / f64::from(STEPS_PER_UNIT);
+            c * self.table[i] - s * (a + q * s)
+        };
+        let (from, to) = (l.div_ceil(STRIDE), u / STRIDE);
+        let mut best = if at(u) < at(l) { u } else { l };
+        if from <= to {
+            let start = f64::from((from * STRIDE) as i32 + self.first) / f64::from(STEPS_PER_UNIT);
+            let step = STRIDE as f64 / f64::from(STEPS_PER_UNIT);
+            let coarse = (from + scan(&self.coarse[from..=to], c, a, q, start, step).1) * STRIDE;
+            if at(coarse) < at(best) {
+                best = coarse;
+            }
+        }
+        for i in best.saturating_sub(STRIDE).max(l)..=(best + STRIDE).min(u) {
+            if at(i) < at(best) {
+                best = i;
+            }
+        }
+        Lowest { value: at(best), index: best as i32 + self.first }
+    }
+
+    /// A proved lower bound on `c φ(s) − a s − q s²` over all real `s` between the grid points `l` and `u`, for every `c` within
+    /// `c_rad` of `c`: least on the grid, less what `q s²` may deviate from its chords, `|q| h²/4`.
+    #[must_use]
+    pub fn lower_bound_curved(&self, c: f64, c_rad: f64, a: f64, q: f64, l: i32, u: i32) -> f64 {
+        let h = 1.0 / f64::from(STEPS_PER_UNIT);
+        let range = (l - self.first) as usize..=(u - self.first) as usize;
+        let least = scan(&self.table[range], c, a, q, f64::from(l) * h, h).0;
+        let far = f64::from(u.abs().max(l.abs())) * h;
+        let slack = (c.abs() + c_rad) * self.error
+            + c_rad * self.largest
+            + q.abs() * h * h / 4.0
+            + 8.0 * f64::EPSILON * (c.abs() * self.largest + a.abs() * far + q.abs() * far * far);
+        (Interval::point(least) - Interval::point(nonnegative_sum(slack))).lo()
+    }
+
     /// A proved lower bound on `c φ(s) − a s` over all real `s` between the grid points `l` and `u`, for every `c`
     /// within `c_rad` of `c`.
     #[must_use]
@@ -144,6 +194,38 @@ impl Graph {
     pub fn error(&self) -> f64 {
         self.error
     }
+}
+
+/// Least `c T_i − a s − q s²` of consecutive entries, `s = start + i step`, and its index. `s` is exact for steps that are powers
+/// of two.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn scan(table: &[f64], c: f64, a: f64, q: f64, start: f64, step: f64) -> (f64, usize) {
+    const LANES: usize = 8;
+    let value = |t: f64, s: f64| c * t - s * (a + q * s);
+    let (mut least, mut block) = (f64::INFINITY, 0);
+    for (b, part) in table.chunks(LANES * 4).enumerate() {
+        let base = start + (b * LANES * 4) as f64 * step;
+        let mut lanes = [f64::INFINITY; LANES];
+        let whole = part.chunks_exact(LANES);
+        for (i, &t) in whole.remainder().iter().enumerate() {
+            let at = part.len() / LANES * LANES + i;
+            lanes[0] = lanes[0].min(value(t, base + at as f64 * step));
+        }
+        for (i, entries) in whole.enumerate() {
+            for k in 0..LANES {
+                let v = value(entries[k], base + (i * LANES + k) as f64 * step);
+                lanes[k] = if v < lanes[k] { v } else { lanes[k] };
+            }
+        }
+        let here = lanes.into_iter().fold(f64::INFINITY, f64::min);
+        if here < least {
+            (least, block) = (here, b * LANES * 4);
+        }
+    }
+    let end = (block + LANES * 4).min(table.len());
+    let at = |i: usize| value(table[i], start + i as f64 * step);
+    let index = (block..end).fold(block, |best, i| if at(i) < at(best) { i } else { best });
+    (least, index)
 }
 
 /// The grid point `i` as a real number; exact.

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use llmprove_proofs::{
-    BlockDual, BlockNode, BlockProof, Certificate, Decimal, Language, Predicate, Proof, Split, Statement,
-    model_digest,
+    BlockDual, BlockNode, BlockProof, Certificate, Decimal, Language, Predicate, Proof, Quadratic, Split,
+    Statement, model_digest,
 };
 use serde_json::json;
 
@@ -404,5 +404,31 @@ fn block_defects(case: Writer) -> Result<(), AnyError> {
             dual.lambda.clear();
         }
     })?;
-    edited("block_slopes_huge", "PairsOpen", &dual(|dual| dual.slopes.fill(1 << 50)))
+    edited("block_slopes_huge", "PairsOpen", &dual(|dual| dual.slopes.fill(1 << 50)))?;
+    quadratic_defects(&edited)
+}
+
+/// Defects of the quadratic part of a dual vector.
+fn quadratic_defects(
+    edited: &dyn Fn(&str, &str, &dyn Fn(&mut BlockProof)) -> Result<(), AnyError>,
+) -> Result<(), AnyError> {
+    let quadratic = |edit: fn(&mut Quadratic)| {
+        move |proof: &mut BlockProof| {
+            let duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);
+            edit(duals.filter_map(|dual| dual.quadratic.as_mut()).next().expect("a quadratic part"));
+        }
+    };
+    edited("block_curves_short", "VectorLength", &quadratic(|q| q.curves.truncate(7)))?;
+    edited("block_curves_huge", "MultiplierRange", &quadratic(|q| q.curves[0] = (1 << 40) + 1))?;
+    edited("block_centre_with_a_mean", "CentreMean", &quadratic(|q| q.centre[0] += 1))?;
+    edited("block_theta_too_small", "Indefinite", &quadratic(|q| q.theta = -(1 << 30)))?;
+    edited("block_theta_huge", "PairsOpen", &quadratic(|q| q.theta = 1 << 50))?;
+    edited(
+        "block_centre_elsewhere",
+        "PairsOpen",
+        &quadratic(|q| {
+            q.centre[0] += 1 << 30;
+            q.centre[1] -= 1 << 30;
+        }),
+    )
 }

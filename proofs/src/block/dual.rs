@@ -12,11 +12,12 @@
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k φ(s_k) + w·b2                      c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
-//!    >= (w + ρ v)·r + Σ_k (a_k b_k + β_k) + w·b2         v = Σ a_k w1_k,  β_k = min over the node of c_k φ(s) − a_k s.
+//!    >= (w + ρ v)·r + Σ_k (a_k b_k + q_k s_k² + β_k) + w·b2     v = Σ a_k w1_k,  β_k = min over the node of
+//!                                                               c_k φ(s) − a_k s − q_k s².
 //! ```
 //!
 //! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
-//! `ρ v″·r >= −√d ‖v″‖`. What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
+//! `ρ v″·r >= −√d ‖v″‖`; the squares are bounded together with `ρ v″·r` ([`sphere`]). What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
 //! is at an end of ρ; there it is bounded by the attention oracle. If the sum, with
 //! `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that
 //! ends in this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
@@ -32,6 +33,7 @@ use super::exponential::{ln_2_floor, ln_ceiling};
 use super::fixed::{Table, floor};
 use super::graph::TABLE_PLACES;
 use super::hull::Hull;
+use super::sphere;
 use super::tables::Network;
 
 /// What is asked.
@@ -84,8 +86,9 @@ impl Bound {
         let v = slopes.products(&network.up_columns, 0..network.width)?;
 
         let c = w.products(&network.down, 0..network.neurons)?.fixed(TABLE_PLACES)?;
+        let curve = |k: usize| dual.quadratic.as_ref().map_or(0, |quadratic| quadratic.curves[k]);
         let beta = |(k, range): (usize, &[i32; 2])| {
-            network.graph.lower_bound(c.row(0)[k], c.radius(), dual.slopes[k], *range) >> 16
+            network.graph.lower_bound(c.row(0)[k], c.radius(), [dual.slopes[k], curve(k)], *range) >> 16
         };
         // Each is at least −2^110 after the shift to 2^-SUM_PLACES.
         let beta: i128 = range.iter().enumerate().map(beta).sum();
@@ -94,8 +97,12 @@ impl Bound {
         let least_rho = rho_interval(rho[0]);
         let inverse = Interval::from_int(1).divide(&least_rho.square(), "the least rho")?;
         let radius = (Interval::from_int(network.width) * (&inverse - &network.epsilon)).sqrt();
-        let balls = &(&root_d * &length(&dual.normed)) + &(&radius * &length(&dual.raw));
-        let constant = beta + biases + output + floor(&(&unused - &balls))?;
+        let ball = match &dual.quadratic {
+            Some(quadratic) => sphere::lower_bound(network, quadratic, &dual.normed, rho[1])?,
+            None => -(&root_d * &length(&dual.normed)),
+        };
+        let rest = &(&unused + &ball) - &(&radius * &length(&dual.raw));
+        let constant = beta + biases + output + floor(&rest)?;
 
         let (normed, raw) = (exact(&dual.normed)?, exact(&dual.raw)?);
         let end = |rho: i64| -> Result<End, Reject> {
@@ -147,7 +154,7 @@ pub(super) fn rho_interval(rho: i64) -> Interval {
 }
 
 /// `‖x‖` of multipliers.
-fn length(x: &[i64]) -> Interval {
+pub(super) fn length(x: &[i64]) -> Interval {
     let square = x.iter().map(|x| IBig::from(*x) * *x).sum::<IBig>();
     Interval::scaled(&square, -2 * i32::try_from(BLOCK_BITS).expect("20 fits")).sqrt()
 }
@@ -168,7 +175,7 @@ fn check_form(network: &Network, dual: &BlockDual) -> Result<(), Reject> {
             return Err(Reject::MultiplierRange { name, found: *found });
         }
     }
-    Ok(())
+    dual.quadratic.as_ref().map_or(Ok(()), |quadratic| sphere::check_form(network, quadratic))
 }
 
 /// `g` and `A`; both zero for an empty λ.

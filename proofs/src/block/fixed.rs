@@ -163,6 +163,27 @@ impl Table {
         Table::settle(width, &exact, radius, places, MOST_PLACES)
     }
 
+    /// Column `i` times `factors[i] / 2^places`.
+    pub fn times(&self, factors: &[i64], places: u32) -> Result<Table, Reject> {
+        let factors = || factors.iter().map(|f| i128::from(*f)).cycle();
+        let exact: Vec<i128> = self.mids.iter().zip(factors()).map(|(x, f)| i128::from(*x) * f).collect();
+        let largest = factors().take(self.width).map(i128::abs).max().unwrap_or(0);
+        Table::settle(
+            self.width,
+            &exact,
+            i128::from(self.radius) * largest,
+            self.places + places,
+            MOST_PLACES,
+        )
+    }
+
+    /// Upper bound on the Euclidean length of row 0.
+    pub fn length(&self) -> Interval {
+        let size = |x: &i64| IBig::from(*x).abs() + self.radius;
+        let square = self.mids[..self.width].iter().map(|x| size(x) * size(x)).sum::<IBig>();
+        Interval::scaled(&square, -2 * i32::try_from(self.places).expect("at most 60")).sqrt()
+    }
+
     /// Rows and columns exchanged.
     pub fn transposed(&self) -> Table {
         let columns = 0..self.width;

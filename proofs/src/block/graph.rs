@@ -1,9 +1,10 @@
-//! The graph of an activation as a table, and exact minima of `c φ(s) − a s` over ranges of grid points.
+//! The graph of an activation as a table, and exact minima of `c φ(s) − a s − q s²` over ranges of grid points.
 //!
 //! φ is replaced by the chords of a table T on the grid `i / 512`. Between neighbours `|φ − chord of φ| <= M h²/8` where
 //! `|φ''| <= M`, and `|T_i − φ(s_i)|` is measured. On the table `c T_i − a s_i` is an exact integer; T is built so that its
 //! slopes decrease, then increase, then decrease, so that on each part the sequence is convex (one stationary point,
-//! found by bisection) or concave (least at an end). Bounds on `|φ''|`:
+//! found by bisection) or concave (least at an end); with a square all points are looked at. Between grid points `q s²` deviates
+//! from its chord by at most `|q| h²/4`. Bounds on `|φ''|`:
 //!
 //! * ReLU: 0 on either side of 0, which is a grid point.
 //! * erf GELU: `φ'' = pdf(x)(2 − x²)`, between −0.11 (x = ±2) and `2/√(2π) < 0.798` (x = 0).
@@ -94,11 +95,25 @@ impl Graph {
         Ok(Graph { first: -last, table, convex, error, largest })
     }
 
-    /// A lower bound on `c φ(s) − a s` for all real `s` between the grid points `l <= u` and every c within `radius` of `c`,
-    /// in units of `2^-(2 TABLE_PLACES)`. `|c| < 2^57`, `radius < 2^56`, `|a| <= 2^50`.
-    pub fn lower_bound(&self, c: i64, radius: i64, a: i64, [l, u]: [i32; 2]) -> i128 {
+    /// A lower bound on `c φ(s) − a s − q s²` for all real `s` between the grid points `l <= u` and every c within `radius` of
+    /// `c`, in units of `2^-(2 TABLE_PLACES)`. `|c| < 2^57`, `radius < 2^56`, `|a| <= 2^50`, `|q| <= 2^40`.
+    pub fn lower_bound(&self, c: i64, radius: i64, [a, q]: [i64; 2], [l, u]: [i32; 2]) -> i128 {
         let (c, radius) = (i128::from(c), i128::from(radius));
-        self.least(c, a, l, u) - (c.abs() + radius) * self.error - radius * self.largest
+        let least = match q {
+            0 => self.least(c, a, l, u),
+            // |q| 2^-20 2^-18 / 4 in units of 2^-80.
+            q => self.least_curved(c, a, q, l, u) - (i128::from(q).abs() << 40),
+        };
+        least - (c.abs() + radius) * self.error - radius * self.largest
+    }
+
+    /// The least `c T_i − a s_i − q s_i²`. The last product stays below 2^40 · 2^40 · 2^42.
+    fn least_curved(&self, c: i128, a: i64, q: i64, l: i32, u: i32) -> i128 {
+        let from = usize::try_from(l - self.first).expect("ranges lie on the table");
+        let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);
+        let curve = i128::from(q) << (2 * TABLE_PLACES - SLOPE_PLACES - 2 * GRID_BITS);
+        let at = |(s, t): (i32, &i64)| c * i128::from(*t) - i128::from(s) * (step + curve * i128::from(s));
+        (l..=u).zip(&self.table[from..]).map(at).min().expect("l <= u")
     }
 
     /// The least `c T_i − a s_i`. The products stay below 2^57 · 2^51 and 2^50 · 2^51 · 2^20.

@@ -11,6 +11,7 @@ mod fixed;
 mod graph;
 mod hull;
 mod product;
+mod sphere;
 mod tables;
 mod tree;
 

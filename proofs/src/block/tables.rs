@@ -32,7 +32,8 @@ pub(super) struct Network {
     /// `x(n,u)`, the bias of the attention's output included, `[pairs, d]`.
     pub x: Table,
     pub heads: Vec<HeadTables>,
-    /// `w1_k`, transposed, `[d, neurons]`.
+    /// `w1_k`, `[neurons, d]`, and transposed.
+    pub up: Table,
     pub up_columns: Table,
     /// `b_k`, `[1, neurons]` and as intervals.
     pub up_bias: Table,
@@ -177,6 +178,7 @@ impl Network {
             x_columns: x.transposed(),
             x,
             heads: heads?,
+            up,
             up_columns,
             up_bias: Table::new(std::slice::from_ref(&up_bias))?,
             up_bias_exact: up_bias,

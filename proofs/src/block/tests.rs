@@ -18,7 +18,7 @@ use super::hull::Hull;
 use super::tables::Network;
 use super::*;
 use crate::family::Scope;
-use crate::format::BlockDual;
+use crate::format::{BlockDual, Quadratic};
 use crate::forward::{activate, logits};
 use crate::network::Activation;
 
@@ -197,6 +197,11 @@ fn dual_bounds_are_below_what_prefixes_reach() {
                 slopes: vector(network.neurons, one / 4),
                 normed: vector(network.width, one / 32),
                 raw: vector(network.width, one / 32),
+                quadratic: (round % 2 == 1).then(|| {
+                    let (curves, mut centre) = (vector(network.neurons, one / 8), vector(network.width, one));
+                    centre[0] -= centre.iter().sum::<i64>();
+                    Quadratic { curves, theta: one, centre }
+                }),
             };
             let bound = Bound::new(network, &query, rho, &network.range, &dual, LONGEST).unwrap();
             let mut w: Vec<f64> = dual.lift.iter().map(|m| *m as f64 / one as f64).collect();
@@ -234,7 +239,7 @@ fn lines_below_an_activation_touch_it() {
             (3.0, -0.1, -3000, 10),
             (-0.4, -0.45, 5, 3072),
         ] {
-            let bound = graph.lower_bound((c * c_unit) as i64, 1, (a * 1_048_576.0) as i64, [l, u]);
+            let bound = graph.lower_bound((c * c_unit) as i64, 1, [(a * 1_048_576.0) as i64, 0], [l, u]);
             let bound = bound as f64 / (c_unit * c_unit);
             let a = (a * 1_048_576.0).trunc() / 1_048_576.0;
             let mut least = f64::INFINITY;
@@ -246,6 +251,24 @@ fn lines_below_an_activation_touch_it() {
             assert!(bound <= least + 1e-12, "{activation:?} {c} {a}: {bound} {least}");
             assert!(bound >= least - 2e-6 * c.abs() - 1e-8, "{activation:?} {c} {a}: {bound} {least}");
         }
+    }
+}
+
+#[test]
+fn parabolas_below_an_activation_touch_it() {
+    let graph = Graph::new(Activation::GeluTanh, 6 * 512).unwrap();
+    for (c, a, q, l, u) in
+        [(1.0, 0.5, 0.3, -2000, 2500), (-2.0, -1.1, -0.7, -2500, 2800), (0.4, 0.2, -0.1, 5, 300)]
+    {
+        let units = [a, q].map(|x: f64| (x * 1_048_576.0).round() as i64);
+        let bound = graph.lower_bound((c * 2f64.powi(40)) as i64, 1, units, [l, u]) as f64 / 2f64.powi(80);
+        let [a, q] = units.map(|x| x as f64 / 1_048_576.0);
+        let value = |i: i32| {
+            let s = f64::from(i) / 2048.0;
+            c * float(&activate(Activation::GeluTanh, &Interval::scaled(&i.into(), -11))) - a * s - q * s * s
+        };
+        let least = (4 * l..=4 * u).map(value).fold(f64::INFINITY, f64::min);
+        assert!(bound <= least + 1e-12 && bound >= least - 1e-5, "{c} {a} {q}: {bound} {least}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Raises the dual function of a node above zero with a proximal bundle method.
 //!
-//! Every evaluation gives two pieces, planes above the concave dual function that are linear in `(w, a, v″, w″)`. A model,
+//! Every evaluation gives two pieces, planes above the concave dual function that are linear in `(w, a, q, v″, w″)`. A model,
 //! the minimum of the collected planes less a quadratic, proposes the next point (Lemaréchal 1978; Kiwiel 1990); a gain of a
-//! tenth of what it predicted moves the centre there. The quadratic is a fixed metric for `(a, v″, w″)`; for ẑ it is the
+//! tenth of what it predicted moves the centre there. The quadratic is a fixed metric for `(a, q, v″, w″)`; for ẑ it is the
 //! true curvature of `w(ẑ)`, which turns a plane with residual `R` into the move `R`'s part across ẑ over `κ`. The point
 //! found is a hint; nothing here has to be right for a proof to be.
 
@@ -44,7 +44,7 @@ struct Centre {
     sensitivity: Sensitivity,
     w: Vec<f64>,
     rest: Vec<f64>,
-    /// Squared length scale of each of `(a, v″, w″)`.
+    /// Squared length scale of each of `(a, q, v″, w″)`.
     metric: Vec<f64>,
     /// `c_k` and `v` there, for the losses.
     weights: Vec<f64>,
@@ -134,12 +134,13 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
     best
 }
 
-/// Squared length scales of `(a, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
+/// Squared length scales of `(a, q, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
 /// zero, in steps short against `w`.
 fn metric(network: &Network, scale: f64, weights: &[f64]) -> Vec<f64> {
     let d = network.width;
     let typical = weights.iter().map(|c| c.abs()).sum::<f64>() / network.neurons.max(1) as f64;
     let mut scales: Vec<f64> = weights.iter().map(|c| 0.5 * (c.abs() + 0.1 * typical)).collect();
+    scales.extend(weights.iter().map(|c| 0.15 * (c.abs() + 0.1 * typical)));
     scales.extend(vec![0.1 * scale / (d as f64).sqrt(); 2 * d]);
     scales.iter_mut().for_each(|s| *s *= *s);
     scales

@@ -37,7 +37,7 @@ impl Plane {
     }
 }
 
-/// The move of `(ẑ, a, v″, w″)` that maximises the planes' minimum less the quadratic, and a bound on the gain.
+/// The move of `(ẑ, a, q, v″, w″)` that maximises the planes' minimum less the quadratic, and a bound on the gain.
 ///
 /// Its dual is `min ½ a'Ga + slack'a` over the simplex, solved by pairwise steps that start at the last weights (SMO,
 /// Platt 1998, with the second-order choice of Fan, Chen, Lin 2005).

@@ -6,17 +6,22 @@
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k φ(s_k) + w·b2          c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
-//!    >= (w + ρ v)·r + Σ_k (a_k b_k + β_k) + w·b2     v = Σ a_k w1_k,  β_k = min over the node of c_k φ(s) − a_k s
+//!    >= (w + ρ v)·r + Σ_k (a_k b_k + q_k s_k² + β_k) + w·b2     v = Σ a_k w1_k
+//!                                                β_k = min over the node of c_k φ(s) − a_k s − q_k s²
 //! ```
 //!
-//! for any slopes `a`. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead: `w″·r >= −‖w″‖ R₁` with
-//! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖`. What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
+//! for any slopes `a` and curves `q`. The squares are bounded with the part `ρ v″·r` over all normalised residuals ([`sphere`]),
+//! so what neurons have in common counts. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead: `w″·r >= −‖w″‖ R₁` with
+//! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖` (without squares). What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
 //! smaller of the two ends counts, each bounded by the attention oracle. If the sum, with
-//! `(A_λ − √d‖m‖) √ε'` added, is positive there is no counterexample in the node. Maximising over `(λ, m, a, w″, v″)` is a concave problem; at the optimum λ and `m` both come from
-//! one vector ẑ (`λ = softmax` of its logits without `t`, `m = A_λ ẑ/d`), so `(ẑ, a, w″, v″)` are the variables.
+//! `(A_λ − √d‖m‖) √ε'` added, is positive there is no counterexample in the node. Maximising over `(λ, m, a, q, w″, v″)` is a concave problem; at the optimum λ and `m` both come from
+//! one vector ẑ (`λ = softmax` of its logits without `t`, `m = A_λ ẑ/d`), so `(ẑ, a, q, w″, v″)` are the variables.
+
+use multiversion::multiversion;
 
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
+use super::sphere;
 
 /// What is asked: `p_t <= p`, as the target and `τ(p) = ln(1/p − 1)`.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +53,8 @@ pub struct Dual {
     pub point: Vec<f64>,
     /// `a_k`, `[neurons]`.
     pub slopes: Vec<f64>,
+    /// `q_k`, `[neurons]`.
+    pub curves: Vec<f64>,
     /// `v″`, `[d]`.
     pub normed: Vec<f64>,
     /// `w″`, `[d]`.
@@ -55,23 +62,25 @@ pub struct Dual {
 }
 
 impl Dual {
-    /// `a`, `v″`, `w″` in one vector.
+    /// `a`, `q`, `v″`, `w″` in one vector.
     #[must_use]
     pub fn rest(&self) -> Vec<f64> {
-        [&self.slopes, &self.normed, &self.raw].into_iter().flatten().copied().collect()
+        [&self.slopes, &self.curves, &self.normed, &self.raw].into_iter().flatten().copied().collect()
     }
 
     /// A dual point from ẑ, brought back into its ball, and the rest.
     #[must_use]
     pub fn new(mut point: Vec<f64>, rest: &[f64]) -> Dual {
         let d = point.len();
-        let neurons = rest.len() - 2 * d;
+        let neurons = rest.len() / 2 - d;
         let (length, root) = (norm(&point), (d as f64).sqrt());
         if length > root {
             point.iter_mut().for_each(|z| *z *= root / length);
         }
-        let (slopes, balls) = rest.split_at(neurons);
-        Dual { point, slopes: slopes.to_vec(), normed: balls[..d].to_vec(), raw: balls[d..].to_vec() }
+        let (slopes, rest) = rest.split_at(neurons);
+        let (curves, balls) = rest.split_at(neurons);
+        let (slopes, curves) = (slopes.to_vec(), curves.to_vec());
+        Dual { point, slopes, curves, normed: balls[..d].to_vec(), raw: balls[d..].to_vec() }
     }
 }
 
@@ -94,14 +103,14 @@ pub struct Evaluation {
     pub v: Vec<f64>,
 }
 
-/// A plane above the dual function, linear in `(w, a, v″, w″)` without a constant: `f <= residual·w + rest·(a, v″, w″)`.
+/// A plane above the dual function, linear in `(w, a, q, v″, w″)` without a constant: `f <= residual·w + rest·(a, q, v″, w″)`.
 #[derive(Debug, Clone, Default)]
 pub struct Piece {
     /// Value where it was made.
     pub value: f64,
     /// `R` of the minimising choice: residual, neurons at their own minima, `[d]`.
     pub residual: Vec<f64>,
-    /// Coefficients of `a`, `v″` and `w″`.
+    /// Coefficients of `a`, `q`, `v″` and `w″`.
     pub rest: Vec<f64>,
     /// Argument at which each neuron was least, `[neurons]`.
     pub arguments: Vec<f64>,
@@ -116,6 +125,7 @@ pub struct Piece {
 pub struct Workspace {
     directions: [Direction; 2],
     mu: [Vec<f64>; 2],
+    theta: f64,
 }
 
 /// λ, its mean logit row, `w` and `A_λ` at a point ẑ, in floats.
@@ -185,17 +195,22 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     let mut v = vec![0.0; d];
     let mut constant = dot(&f.w, &network.down_bias.mid);
     let mut lowest = Vec::with_capacity(neurons);
+    let mut tilt = dual.normed.clone();
     for k in 0..neurons {
         let c = dot(&f.w, network.down.row(k));
         let a = dual.slopes[k];
-        let low = network.graph.lowest(c, a, region.range[k].0, region.range[k].1);
+        let (q, b) = (dual.curves[k], network.up_bias[k].lo());
+        let low = network.graph.lowest_curved(c, a, q, region.range[k].0, region.range[k].1);
         add_scaled(&mut v, a, network.up.row(k));
-        constant += a * network.up_bias[k].lo() + low.value;
+        add_scaled(&mut tilt, 2.0 * q * b, network.up.row(k));
+        constant += a * b + q * b * b + low.value;
         lowest.push((c, f64::from(low.index) / f64::from(crate::relax::STEPS_PER_UNIT)));
     }
     let radius = raw_radius(network, region.rho.0);
-    let root = (d as f64).sqrt();
-    constant -= root * norm(&dual.normed) + radius * norm(&dual.raw);
+    let inner = d as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
+    let least = sphere::minimise(network, &dual.curves, &tilt, inner, space.theta);
+    space.theta = least.theta;
+    constant += least.value - radius * norm(&dual.raw);
 
     // Both ends of ρ; the smaller counts.
     let x = network.x.row((hull.length - 1) * network.vocab + token);
@@ -209,7 +224,7 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
         let mut r = x.to_vec();
         let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
         let value = attention + dot(&direction, x) + constant;
-        out.pieces[end] = piece(network, dual, &lowest, rho, radius, &r, value);
+        out.pieces[end] = piece(network, dual, &lowest, &least.point, rho, radius, &r, value);
     }
     let end = usize::from(out.pieces[1].value < out.pieces[0].value);
     out.value = out.pieces[end].value;
@@ -223,13 +238,13 @@ fn piece(
     network: &Network,
     dual: &Dual,
     lowest: &[(f64, f64)],
+    point: &[f64],
     rho: f64,
     radius: f64,
     r: &[f64],
     value: f64,
 ) -> Piece {
     let d = network.width;
-    let root = (d as f64).sqrt();
     let mut residual = r.to_vec();
     add_scaled(&mut residual, 1.0, &network.down_bias.mid);
     let mut rest = Vec::with_capacity(lowest.len() + 2 * d);
@@ -237,8 +252,12 @@ fn piece(
         add_scaled(&mut residual, network.graph.sample(s), network.down.row(k));
         rest.push(rho * dot(network.up.row(k), r) + network.up_bias[k].lo() - s);
     }
-    let (n, m) = (norm(&dual.normed).max(1e-12), norm(&dual.raw).max(1e-12));
-    rest.extend((0..d).map(|i| -rho * r[i] - root * dual.normed[i] / n));
+    for (k, &(_, s)) in lowest.iter().enumerate() {
+        let argument = dot(network.up.row(k), point) + network.up_bias[k].lo();
+        rest.push(argument * argument - s * s);
+    }
+    let m = norm(&dual.raw).max(1e-12);
+    rest.extend((0..d).map(|i| point[i] - rho * r[i]));
     rest.extend((0..d).map(|i| -r[i] - radius * dual.raw[i] / m));
     let arguments = lowest.iter().map(|l| l.1).collect();
     Piece { value, residual, rest, arguments, rho, r: r.to_vec() }
@@ -299,11 +318,22 @@ pub fn raw_radius(network: &Network, rho: f64) -> f64 {
 }
 
 /// `x·y`.
+#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(a, b)| a * b).sum()
+    const LANES: usize = 8;
+    let mut lanes = [0.0; LANES];
+    let (a, b) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for k in 0..LANES {
+            lanes[k] += a[k] * b[k];
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// `y += factor · x`.
+#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn add_scaled(y: &mut [f64], factor: f64, x: &[f64]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += factor * x;

@@ -8,10 +8,12 @@
 pub mod ascent;
 mod bundle;
 pub mod dual;
+mod far;
 pub mod hull;
 pub mod network;
 mod refine;
 pub mod sound;
+mod sphere;
 pub mod tree;
 
 use std::sync::Arc;
@@ -53,6 +55,8 @@ pub struct Block {
     cells: Vec<RootCell>,
     /// Range of ρ over every prefix.
     rho: (f64, f64),
+    /// The part of it that holds none.
+    far: Option<far::Far>,
 }
 
 /// The hull of all last tokens of one length and its neuron ranges.
@@ -82,7 +86,7 @@ impl Block {
         let network = Network::new(model)?;
         let columns = Columns::new(&network);
         let tokens: Vec<usize> = (0..network.vocab).collect();
-        let mut block = Block { network, columns, cells: Vec::new(), rho: (0.0, 0.0) };
+        let mut block = Block { network, columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
         block.cells = (1..=block.network.context)
             .into_par_iter()
             .map(|length| {
@@ -92,6 +96,7 @@ impl Block {
             })
             .collect();
         block.rho = block.rho_range();
+        block.far = far::Far::new(&block);
         Ok(block)
     }
 

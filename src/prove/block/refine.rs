@@ -23,23 +23,33 @@ const MOST_NODES: usize = 50_000;
 /// Evaluations of the dual function per ascent.
 const MOST_STEPS: usize = 100;
 
-/// What to try next, given that `failed` (zero at first) was out of reach: for thresholds the largest undecided one, for a gap the
-/// middle between the upper bound and what is known to be out of reach. `None` when nothing is worth a try.
+/// What to try next, given that `failed` (zero at first) was out of reach. For a gap: the middle between the upper bound and
+/// what is known to be out of reach. For thresholds: the largest undecided one; with `refine`, a gap that is worth the
+/// time left, that middle too, or an undecided threshold close to it. `None` when nothing is worth a try.
 #[must_use]
-pub fn next_attempt(bounds: &Bounds, aim: Aim<'_>, failed: f64) -> Option<Attempt> {
+pub fn next_attempt(bounds: &Bounds, aim: Aim<'_>, failed: f64, refine: Option<f64>) -> Option<Attempt> {
     let lower = bounds.lower().max(failed);
+    let middle = |gap: f64| {
+        // Bisection ends at a tenth of the present gap: closer to the witness proofs get long.
+        let room = bounds.upper - lower;
+        let total = bounds.upper - bounds.lower();
+        (total > gap && room > 0.1 * total && room > 1e-3).then_some(lower + 0.5 * room)
+    };
     let probability = match aim {
-        Aim::Exceed(thresholds) => thresholds
-            .iter()
-            .filter(|p| bounds.answer(p) == Answer::Unknown)
-            .map(|p| p.floor())
-            .reduce(f64::max)
-            .filter(|p| *p > failed)?,
-        Aim::Narrow { gap } => {
-            // Bisection ends at a tenth of the present gap: closer to the witness proofs get long.
-            let room = bounds.upper - lower;
-            let total = bounds.upper - bounds.lower();
-            (total > gap && room > 0.1 * total && room > 1e-3).then_some(lower + 0.5 * room)?
+        Aim::Narrow { gap } => middle(gap)?,
+        Aim::Exceed(thresholds) => {
+            let open = || {
+                let unknown = thresholds.iter().filter(|p| bounds.answer(p) == Answer::Unknown);
+                unknown.map(|p| p.floor()).filter(|p| *p > failed)
+            };
+            let far = |p: &f64, middle: f64| (p - middle).abs();
+            match refine.and_then(middle) {
+                Some(middle) => open()
+                    .filter(|p| far(p, middle) <= 0.3 * (bounds.upper - lower))
+                    .min_by(|p, q| far(p, middle).total_cmp(&far(q, middle)))
+                    .unwrap_or(middle),
+                None => open().reduce(f64::max)?,
+            }
         }
         // Bounds on the excess of a predicate are no probabilities.
         Aim::Violate(_) => return None,

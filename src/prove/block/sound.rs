@@ -4,6 +4,7 @@
 use super::dual::{Dual, Functional, Query, RESERVE, Region, add_scaled, norm};
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
+use super::sphere;
 use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
 
 /// Multipliers are integers divided by `2^SHIFT`, the unit of the certificate's format.
@@ -23,6 +24,19 @@ pub struct Multipliers {
     pub normed: Vec<i64>,
     /// `w″`, `[d]`.
     pub raw: Vec<i64>,
+    /// The quadratic part; without it `v″` counts by its length.
+    pub quadratic: Option<Quadratic>,
+}
+
+/// Multipliers of the squares of the neurons' arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quadratic {
+    /// `q_k`, `[neurons]`.
+    pub curves: Vec<i64>,
+    /// θ, the multiplier of `‖ŷ‖²`.
+    pub theta: i64,
+    /// A point near the minimum of `y'My + g·y`, `[d]`; without a mean where Π centres.
+    pub centre: Vec<i64>,
 }
 
 /// The number that an integer multiplier stands for; exact below 2^53.
@@ -42,7 +56,8 @@ fn root_width(network: &Network) -> Interval {
 impl Multipliers {
     /// Rounds a dual point to exact multipliers; `None` when `A_λ < 0` there or a number is out of range.
     #[must_use]
-    pub fn quantise(network: &Network, query: Query, dual: &Dual) -> Option<Multipliers> {
+    pub fn quantise(network: &Network, query: Query, region: &Region, dual: &Dual) -> Option<Multipliers> {
+        let inner = network.width as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
         let f = Functional::at(network, query, &dual.point);
         let lambda = quantise_simplex(&f.lambda)?;
         let excess = excess(network, query, &lambda).lo() - RESERVE;
@@ -57,7 +72,35 @@ impl Multipliers {
         let slopes = dual.slopes.iter().map(|&a| whole(a)).collect::<Option<Vec<i64>>>()?;
         let normed = dual.normed.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
         let raw = dual.raw.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
-        Some(Multipliers { lambda, lift, slopes, normed, raw })
+        let quadratic = Quadratic::quantise(network, dual, &normed, inner);
+        Some(Multipliers { lambda, lift, slopes, normed, raw, quadratic })
+    }
+}
+
+impl Quadratic {
+    /// Rounds the curves, then finds the best θ and centre for what they have become; `None` when numbers are out of range.
+    fn quantise(network: &Network, dual: &Dual, normed: &[i64], inner: f64) -> Option<Quadratic> {
+        let unit = f64::from(1u32 << SHIFT);
+        let whole = |x: f64| (x.abs() < 1e6).then(|| (x * unit).round() as i64);
+        let curves = dual.curves.iter().map(|&q| whole(q)).collect::<Option<Vec<i64>>>()?;
+        let rounded: Vec<f64> = curves.iter().map(|&q| real(q)).collect();
+        let mut tilt: Vec<f64> = normed.iter().map(|&x| real(x)).collect();
+        for (k, q) in rounded.iter().enumerate() {
+            add_scaled(&mut tilt, 2.0 * q * network.up_bias[k].lo(), network.up.row(k));
+        }
+        let least = sphere::minimise(network, &rounded, &tilt, inner, 0.0);
+        // A hair more, so that M is positive definite beyond doubt.
+        let theta = whole(least.theta + 4e-6)?;
+        let m =
+            sphere::form(network, &rounded, real(theta), sphere::mean_weight(network.centred, real(theta)));
+        let factor = sphere::cholesky(&m, network.width, 0.0)?;
+        let mut point: Vec<f64> = tilt.iter().map(|x| -0.5 * x).collect();
+        sphere::solve(&factor, network.width, &mut point);
+        let mut centre = point.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
+        if network.centred {
+            centre[0] -= centre.iter().sum::<i64>();
+        }
+        Some(Quadratic { curves, theta, centre })
     }
 }
 
@@ -87,6 +130,7 @@ pub fn away_from_origin(network: &Network, columns: &Columns, hull: &Hull, token
         slopes: vec![0; network.neurons],
         normed: vec![0; d],
         raw: point.iter().map(|p| -(p * scale).round() as i64).collect(),
+        quadratic: None,
     }
 }
 
@@ -168,11 +212,18 @@ impl Shared {
 
         let slopes: Vec<f64> = multipliers.slopes.iter().map(|&a| real(a)).collect();
         let v = BallVec::combine(&slopes, network.up.iter(), network.up.rad, d);
+        let curves: Vec<f64> = match &multipliers.quadratic {
+            Some(quadratic) => quadratic.curves.iter().map(|&q| real(q)).collect(),
+            None => vec![0.0; network.neurons],
+        };
         let mut constant = w.dot(&network.down_bias).interval();
         for (k, &a) in slopes.iter().enumerate() {
             let c = w.dot(&network.down.ball(k));
             let (l, u) = region.range[k];
-            let low = network.graph.lower_bound(c.mid, c.rad, a, l, u);
+            let low = match curves[k] {
+                0.0 => network.graph.lower_bound(c.mid, c.rad, a, l, u),
+                q => network.graph.lower_bound_curved(c.mid, c.rad, a, q, l, u),
+            };
             constant = constant + network.up_bias[k] * a + Interval::point(low);
         }
         let (normed, raw) = (reals(&multipliers.normed), reals(&multipliers.raw));
@@ -182,7 +233,18 @@ impl Shared {
         // What A_λ leaves over counts times κ >= √ε'.
         let unused = Interval::point((room - needed).lo().max(0.0));
         constant = constant + unused * Interval::point(network.last_eps).sqrt();
-        constant = constant - length(&normed) * root_width(network) - length(&raw) * radius;
+        let ball = match &multipliers.quadratic {
+            Some(Quadratic { theta, centre, .. }) => {
+                let width = Interval::point(d as f64);
+                let square = Interval::point(region.rho.1).square() * Interval::point(network.eps);
+                let inner = width * (Interval::ONE - square).max(Interval::ZERO);
+                let centre: Vec<f64> = centre.iter().map(|&x| real(x)).collect();
+                let bound = sphere::lower_bound(network, &curves, &normed, real(*theta), &centre, inner);
+                Interval::point(bound)
+            }
+            None => -(length(&normed) * root_width(network)),
+        };
+        constant = constant + ball - length(&raw) * radius;
 
         let first = w.plus_scaled(-1.0, &raw);
         let second = v.plus_scaled(-1.0, &normed);
@@ -259,6 +321,7 @@ pub fn start(network: &Network, query: Query) -> Dual {
     let scale = (network.width as f64).sqrt() / norm(row).max(f64::MIN_POSITIVE);
     let point: Vec<f64> = row.iter().map(|a| a * scale).collect();
     let w = Functional::at(network, query, &point).w;
-    let slopes = network.down.iter().map(|down| 0.5 * super::dual::dot(&w, down)).collect();
-    Dual { point, slopes, normed: vec![0.0; network.width], raw: vec![0.0; network.width] }
+    let weights: Vec<f64> = network.down.iter().map(|down| super::dual::dot(&w, down)).collect();
+    let [slopes, curves] = [0.5, 0.2].map(|f| weights.iter().map(|c| f * c).collect());
+    Dual { point, slopes, curves, normed: vec![0.0; network.width], raw: vec![0.0; network.width] }
 }

@@ -53,21 +53,34 @@ pub struct Outcome {
 
 /// The pairs of one length that are still open, and the hull that speaks for them.
 #[derive(Debug, Clone)]
-struct Cell {
-    hull: Arc<Hull>,
+pub(super) struct Cell {
+    pub hull: Arc<Hull>,
     /// `(min, max)` of the attention part of `w1_k·r`, per neuron.
     reach: Arc<Vec<(f64, f64)>>,
-    open: Vec<usize>,
+    pub open: Vec<usize>,
+}
+
+impl Cell {
+    /// Every pair of some lengths.
+    pub fn all(block: &Block, shortest: usize, longest: usize) -> Vec<Cell> {
+        let cell = |root: &super::RootCell| Cell {
+            hull: root.hull.clone(),
+            reach: root.reach.clone(),
+            open: root.hull.tokens.clone(),
+        };
+        block.cells[shortest - 1..longest].iter().map(cell).collect()
+    }
 }
 
 /// An open node.
 #[derive(Debug, Clone)]
-struct Node {
-    region: Region,
-    cells: Vec<Cell>,
-    dual: Dual,
+pub(super) struct Node {
+    pub region: Region,
+    pub cells: Vec<Cell>,
+    /// Where to start the ascent; `None` from scratch.
+    pub dual: Option<Dual>,
     /// Slot of the arena that this node fills.
-    slot: usize,
+    pub slot: usize,
 }
 
 /// Arena entry while the tree is being built.
@@ -89,6 +102,9 @@ struct Step {
 /// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
 const WIDE: f64 = 2.5;
 
+/// Open pairs of a node beyond which its ascents take longer.
+const SHARED: usize = 64;
+
 /// A float gain that a pair must show before the sound evaluation is worth its time, and the margin that proofs keep so that
 /// the checker's own roundings cannot undo them.
 const MARGIN: f64 = 1e-6;
@@ -107,6 +123,13 @@ pub fn prove(
     let mut outcome = Outcome { proof: None, nodes: 0, evaluations: 0 };
     let mut slots = vec![Slot::default()];
     let mut stack = vec![root(block, query, scope)];
+    if let Some(far) = &block.far {
+        // Above the cut there is nothing.
+        slots[0].split = Some((Branch::Rho(far.cut), 1, 2));
+        slots.extend([Slot::default(), Slot { duals: far.duals.clone(), ..Slot::default() }]);
+        stack[0].region.rho.1 = far.cut;
+        stack[0].slot = 1;
+    }
     while !stack.is_empty() {
         if limits.expired() || outcome.nodes >= most_nodes {
             return outcome;
@@ -146,16 +169,9 @@ fn assemble(slots: Vec<Slot>) -> Proof {
 }
 
 fn root(block: &Block, query: Query, scope: &Scope) -> Node {
-    let cells = block.cells[scope.shortest - 1..scope.longest]
-        .iter()
-        .map(|cell| Cell {
-            hull: cell.hull.clone(),
-            reach: cell.reach.clone(),
-            open: cell.hull.tokens.clone(),
-        })
-        .collect();
+    let cells = Cell::all(block, scope.shortest, scope.longest);
     let region = Region { rho: block.rho, range: block.network.range.clone() };
-    Node { region, cells, dual: start(&block.network, query), slot: 0 }
+    Node { region, cells, dual: Some(start(&block.network, query)), slot: 0 }
 }
 
 fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
@@ -178,9 +194,13 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
             hull: &cell.hull,
             token,
         };
-        let ascent = ascend(&problem, &node.dual, steps);
+        let from = node.dual.take().unwrap_or_else(|| start(&block.network, query));
+        // A vector that may close many pairs is worth a longer ascent.
+        let open: usize = node.cells.iter().map(|c| c.open.len()).sum();
+        let most = if open > SHARED { 3 * steps.most } else { steps.most };
+        let ascent = ascend(&problem, &from, Steps { most, ..steps });
         step.evaluations += ascent.evaluations;
-        node.dual = ascent.dual.clone();
+        node.dual = Some(ascent.dual.clone());
         worst = discharge(block, query, &mut node, &mut step.duals);
         let open =
             |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
@@ -249,12 +269,12 @@ fn discharge(
     node: &mut Node,
     duals: &mut Vec<Multipliers>,
 ) -> Option<(usize, usize)> {
-    let multipliers = Multipliers::quantise(&block.network, query, &node.dual)?;
+    let multipliers = Multipliers::quantise(&block.network, query, &node.region, node.dual.as_ref()?)?;
     apply(block, query, node, multipliers, duals)
 }
 
 /// Removes every pair that the multipliers prove, soundly; returns the worst pair left.
-fn apply(
+pub(super) fn apply(
     block: &Block,
     query: Query,
     node: &mut Node,
@@ -288,8 +308,8 @@ fn apply(
 /// Splits what is left of a node, led by the pair that could not be proved.
 fn branch(block: &Block, node: Node, ascent: &Ascent, token: usize) -> (Branch, Node, Node) {
     let (mut first, mut second) = (node.clone(), node.clone());
-    first.dual = ascent.dual.clone();
-    second.dual = ascent.dual.clone();
+    first.dual = Some(ascent.dual.clone());
+    second.dual = Some(ascent.dual.clone());
     let (low, high) = node.region.rho;
     if high / low > WIDE {
         let cut = super::unit_floor((low * high).sqrt());

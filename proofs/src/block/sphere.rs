@@ -1,0 +1,119 @@
+//! The quadratic part of a dual vector: a lower bound on `Σ_k q_k (w1_k·ŷ + b_k)² + v″·ŷ` over the node's `ŷ = ρ r`.
+//!
+//! ŷ has no mean, and `‖ŷ‖² = d (1 − ερ²)` lies between its value at the greatest ρ and d. Let `Q = Σ q_k w1_k w1_k'`,
+//! `M = Q + θI + (ζ/d) 11'`, where ζ does not matter for vectors without a mean, and `y` any such vector. With
+//! `δ = ŷ − y`, `s_k = w1_k·y + b_k` and `e = 2 Σ q_k s_k w1_k + v″ + 2θy`,
+//!
+//! ```text
+//! Σ q_k (w1_k·ŷ + b_k)² + v″·ŷ + θ‖ŷ‖² = Σ q_k s_k² + v″·y + θ‖y‖² + e·δ + δ'Mδ.
+//! ```
+//!
+//! `δ'Mδ` is not below `−‖E‖ ‖δ‖²` if `M = LL' + E`, whatever L; this file takes the Cholesky factor, rounded. Besides,
+//! `‖δ‖ <= √d + ‖y‖`, and `‖E‖` is at most d times its largest entry. So M need not be positive semidefinite exactly, and y
+//! need not be its minimiser: the bound is weaker by what they miss (θ is the multiplier of the trust-region
+//! subproblem; Moré, Sorensen 1983).
+
+use crate::format::{BLOCK_BITS, MAX_MULTIPLIER, Quadratic};
+use crate::interval::Interval;
+use crate::reject::Reject;
+
+use super::dual::{length, rho_interval};
+use super::fixed::{Table, too_large};
+use super::tables::Network;
+
+/// Largest `|q_k|`, for sums in the graph of the activation.
+const MAX_CURVE: i64 = 1 << 40;
+/// Fractional bits of M and L.
+const PLACES: u32 = 40;
+
+/// Checks the form of a quadratic part.
+pub(super) fn check_form(network: &Network, quadratic: &Quadratic) -> Result<(), Reject> {
+    let Quadratic { curves, theta, centre } = quadratic;
+    let parts = [
+        ("curves", &curves[..], network.neurons, MAX_CURVE),
+        ("theta", std::slice::from_ref(theta), 1, MAX_MULTIPLIER),
+        ("centre", &centre[..], network.width, MAX_MULTIPLIER),
+    ];
+    for (name, vector, expected, most) in parts {
+        if vector.len() != expected {
+            return Err(Reject::VectorLength { name, found: vector.len(), expected });
+        }
+        if let Some(found) = vector.iter().find(|x| x.unsigned_abs() > most.unsigned_abs()) {
+            return Err(Reject::MultiplierRange { name, found: *found });
+        }
+    }
+    if centre.iter().copied().map(i128::from).sum::<i128>() == 0 { Ok(()) } else { Err(Reject::CentreMean) }
+}
+
+/// The bound for a node whose ρ is at most `rho`.
+pub(super) fn lower_bound(
+    network: &Network,
+    quadratic: &Quadratic,
+    normed: &[i64],
+    rho: i64,
+) -> Result<Interval, Reject> {
+    let Quadratic { curves, theta, centre } = quadratic;
+    let exact = |row: &[i64]| Table::exact(row, BLOCK_BITS);
+    let (y, v) = (exact(centre)?, exact(normed)?);
+    let product = |a: &Table, b: &Table| a.product_floor(b, 0, a.product_radius(b)?);
+    let arguments = y.products(&network.up, 0..network.neurons)?;
+    let arguments = Table::combine(&[(1, 0, &arguments), (1, 0, &network.up_bias)])?;
+    let curved = arguments.times(curves, BLOCK_BITS)?;
+    let least = product(&curved, &arguments)? + product(&v, &y)?;
+
+    let width = Interval::from_int(network.width);
+    let theta_interval = rho_interval(*theta);
+    let squares = if *theta >= 0 {
+        width.clone()
+    } else {
+        let inner = &Interval::from_int(1) - &(&network.epsilon * &rho_interval(rho).square());
+        let inner = &width * &inner;
+        if *inner.lo() < dashu_int::IBig::ZERO { Interval::from_int(0) } else { inner }
+    };
+    let long = length(centre);
+    let value = &Interval::scaled(&least.into(), -64) + &(&theta_interval * &(&long.square() - &squares));
+
+    let gradient = curved.products(&network.up_columns, 0..network.width)?;
+    let twice = theta.checked_mul(2).ok_or_else(too_large)?;
+    let e = Table::combine(&[(2, 0, &gradient), (1, 0, &v), (twice, BLOCK_BITS, &y)])?.length();
+    let root = width.sqrt();
+    let reach = &root + &long;
+    let off = &width * &factor_error(network, curves, *theta)?;
+    Ok(&value - &(&(&e * &reach) + &(&off * &reach.square())))
+}
+
+/// A bound on the entries of E.
+fn factor_error(network: &Network, curves: &[i64], theta: i64) -> Result<Interval, Reject> {
+    let d = network.width;
+    let q =
+        network.up_columns.times(curves, BLOCK_BITS)?.products(&network.up_columns, 0..d)?.fixed(PLACES)?;
+    let unit = PLACES - BLOCK_BITS;
+    let shift = i128::from(theta) << unit;
+    let mean = i128::from((-theta).max(0) + (1 << BLOCK_BITS)) << unit;
+    let mean = mean / i128::try_from(d).map_err(|_| too_large())?;
+    let entry = |i: usize, j: usize| i128::from(q.row(i)[j]) + mean + if i == j { shift } else { 0 };
+    // Entries of M stay below 2^57 + 2^71, those of L below the root of 2^40 times that, as long as M may be positive.
+    let mut rows: Vec<Vec<i128>> = Vec::with_capacity(d);
+    let mut most = 0_i128;
+    for i in 0..d {
+        let room = entry(i, i) << PLACES;
+        let mut row = Vec::with_capacity(i + 1);
+        let mut left = room;
+        for j in 0..=i {
+            let other: &[i128] = if j < i { &rows[j] } else { &row };
+            let known: i128 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+            let rest = (entry(i, j) << PLACES) - known;
+            let l = if j < i { rest / other[j] } else { rest.max(0).isqrt() };
+            left -= l.checked_mul(l).ok_or(Reject::Indefinite)?;
+            if left < 0 || (j == i && l == 0) {
+                return Err(Reject::Indefinite);
+            }
+            let product = l * if j < i { other[j] } else { l };
+            most = most.max((rest - product).abs());
+            row.push(l);
+        }
+        rows.push(row);
+    }
+    let total = most + (i128::from(q.radius()) << PLACES);
+    Ok(Interval::scaled(&total.into(), -80))
+}
