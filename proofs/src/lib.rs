@@ -44,12 +44,13 @@ mod theorem;
 mod trees;
 mod witness;
 
+pub use block::Quadratic;
 pub use check::check;
 pub use decimal::{Decimal, NotDecimal};
 pub use folder::model_digest;
 pub use format::{
     AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,
-    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, OrderProof, Quadratic, Part, Proof,
+    MAX_CERTIFICATE_BYTES, MAX_DENOMINATOR, MAX_MULTIPLIER, MAX_STATEMENT_BYTES, OrderProof, Part, Proof,
     Simplex, Split, Statement, TokenSplit, sha256_hex,
 };
 pub use language::Language;

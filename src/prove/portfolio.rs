@@ -201,7 +201,7 @@ impl<'a> Portfolio<'a> {
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
         let open: Vec<usize> =
-            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0).is_some()).collect();
+            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0, None).is_some()).collect();
         // A model with a final norm is another prover's business, and need not be read here.
         if open.is_empty() || limits.expired() || self.head.norm.is_some() {
             return Ok(());
@@ -214,7 +214,7 @@ impl<'a> Portfolio<'a> {
             let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
             let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
             let (token, mut failed) = (tokens[i], 0.0);
-            while let Some(attempt) = next_attempt(&all[i], aim, failed) {
+            while let Some(attempt) = next_attempt(&all[i], aim, failed, None) {
                 let upper = attempt.probability;
                 match prove_ceiling(&tables, token, upper, &self.language, longest, &own) {
                     Some(proof) => {

@@ -27,6 +27,7 @@ use crate::reject::{CheckError, Reject};
 
 pub(crate) use attention::attention_proves;
 use dual::Query;
+pub use sphere::Quadratic;
 use tables::Network;
 
 /// Checks that the proof shows `P(target | prefix) <= threshold` for every prefix of up to `max_len` tokens.

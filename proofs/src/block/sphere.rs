@@ -13,13 +13,27 @@
 //! need not be its minimiser: the bound is weaker by what they miss (θ is the multiplier of the trust-region
 //! subproblem; Moré, Sorensen 1983).
 
-use crate::format::{BLOCK_BITS, MAX_MULTIPLIER, Quadratic};
+use serde::{Deserialize, Serialize};
+
+use crate::format::{BLOCK_BITS, MAX_MULTIPLIER};
 use crate::interval::Interval;
 use crate::reject::Reject;
 
 use super::dual::{length, rho_interval};
 use super::fixed::{Table, too_large};
 use super::tables::Network;
+
+/// Multipliers of the squares of the neurons' arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quadratic {
+    /// `q_k`, `[neurons]`.
+    pub curves: Vec<i64>,
+    /// θ, the multiplier of the squared length of the normalised residual.
+    pub theta: i64,
+    /// `y`, `[d]`, with sum 0.
+    pub centre: Vec<i64>,
+}
 
 /// Largest `|q_k|`, for sums in the graph of the activation.
 const MAX_CURVE: i64 = 1 << 40;

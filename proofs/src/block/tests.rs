@@ -18,7 +18,7 @@ use super::hull::Hull;
 use super::tables::Network;
 use super::*;
 use crate::family::Scope;
-use crate::format::{BlockDual, Quadratic};
+use crate::format::BlockDual;
 use crate::forward::{activate, logits};
 use crate::network::Activation;
 
