@@ -224,7 +224,7 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
         let mut r = x.to_vec();
         let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
         let value = attention + dot(&direction, x) + constant;
-        out.pieces[end] = piece(network, dual, &lowest, &least.point, rho, radius, &r, value);
+        out.pieces[end] = piece(network, dual, &lowest, &least.point, (rho, value), radius, &r);
     }
     let end = usize::from(out.pieces[1].value < out.pieces[0].value);
     out.value = out.pieces[end].value;
@@ -233,16 +233,15 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     out
 }
 
-/// The plane of the piece at one end of ρ, whose minimising residual is `r`.
+/// The plane of the piece at one end of ρ with its value, whose minimising residual is `r`.
 fn piece(
     network: &Network,
     dual: &Dual,
     lowest: &[(f64, f64)],
     point: &[f64],
-    rho: f64,
+    (rho, value): (f64, f64),
     radius: f64,
     r: &[f64],
-    value: f64,
 ) -> Piece {
     let d = network.width;
     let mut residual = r.to_vec();
