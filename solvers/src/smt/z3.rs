@@ -61,7 +61,7 @@ fn exactly(x: f64) -> Real {
         if exponent == 0 { (fraction, -1074) } else { (fraction | 1 << 52, exponent - 1075) };
     let mantissa = IBig::from(mantissa) * if x < 0.0 { -1 } else { 1 };
     let two = |n: i32| IBig::ONE << n.max(0) as usize;
-    let (numerator, denominator) = (mantissa * two(power), two(-power));
+    let (numerator, denominator): (IBig, IBig) = (mantissa * two(power), two(-power));
     Real::from_rational_str(&numerator.to_string(), &denominator.to_string())
         .expect("z3 reads fractions of decimal integers")
 }
