@@ -8,6 +8,7 @@
 mod attention;
 mod compound;
 mod excess;
+mod exhaustive;
 mod extreme;
 
 use std::collections::BTreeSet;
@@ -106,6 +107,9 @@ pub fn decide(
             if provers.contains(&Prover::Attention)
                 && let Some(decision) = attention::decide(folder, statement, &language, &limits, observer)?
             {
+                return Ok(decision);
+            }
+            if let Some(decision) = exhaustive::decide(folder, statement, &provers, &limits, observer)? {
                 return Ok(decision);
             }
             excess::Question { folder, statement, language: &language, provers, limits, observer }.decide()

@@ -5,6 +5,7 @@
 //! certified `lower <= max P <= upper`. Theorems are about the exact real function of the stored weights.
 
 pub mod certify;
+pub mod checkpoint;
 pub mod compare;
 pub mod decide;
 pub mod domain;

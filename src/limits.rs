@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::Checkpoint;
+
 /// Why a prover or a searcher returned before it was finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
@@ -29,6 +31,8 @@ pub struct Limits {
     pub seed: u64,
     /// Longest prefix to speak of, in tokens; `None` means whatever the model accepts.
     pub max_len: Option<usize>,
+    /// Where a run that takes long keeps its state.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Limits {

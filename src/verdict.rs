@@ -52,13 +52,16 @@ pub enum Prover {
     Block,
     /// The attention prover: the prefixes spoken of, in a one-layer attention-only model without norms.
     Attention,
+    /// The exhaustive prover: every prefix of a finite language, evaluated rigorously.
+    Exhaustive,
     /// A concrete prefix, evaluated rigorously.
     Search,
 }
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 4] = [Prover::Head, Prover::Block, Prover::Attention, Prover::Search];
+    pub const WORKERS: [Prover; 5] =
+        [Prover::Head, Prover::Exhaustive, Prover::Block, Prover::Attention, Prover::Search];
 
     /// The name that reports print.
     #[must_use]
@@ -68,6 +71,7 @@ impl Prover {
             Prover::Head => "head",
             Prover::Block => "block",
             Prover::Attention => "attention",
+            Prover::Exhaustive => "exhaustive",
             Prover::Search => "search",
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::block::{attention_proves, block_proves};
 use crate::decimal::Decimal;
 use crate::elementary::sigmoid;
+use crate::exhaustive::{MAX_PREFIXES, exhaustion_proves};
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
 use crate::format::{Certificate, Proof, Statement, sha256_hex};
@@ -24,6 +25,19 @@ use crate::witness::witness_refutes;
 /// [`CheckError::Reject`] if the certificate establishes neither the statement nor its refutation,
 /// [`CheckError::Input`] if the model folder can't be used.
 pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theorem, CheckError> {
+    check_within(model, statement, certificate, MAX_PREFIXES)
+}
+
+/// The same, evaluating up to `prefixes` prefixes where the certificate leaves all the work to the checker.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_within(
+    model: &Path,
+    statement: &[u8],
+    certificate: &[u8],
+    prefixes: usize,
+) -> Result<Theorem, CheckError> {
     let statement_hash = sha256_hex(statement);
     let statement = Statement::from_json_bytes(statement)?;
     let certificate = Certificate::from_json_bytes(certificate)?;
@@ -44,7 +58,7 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
     if scope == Scope::Head {
         folder.refuse_unused()?;
     }
-    let (verdict, quantity) = apply(&folder, &head, &statement, &certificate.proof)?;
+    let (verdict, quantity) = apply(&folder, &head, &statement, &certificate.proof, prefixes)?;
     Ok(Theorem::new(verdict, &quantity, &statement, &certificate.proof, statement_hash, head.vocabulary()))
 }
 
@@ -52,7 +66,9 @@ pub fn check(model: &Path, statement: &[u8], certificate: &[u8]) -> Result<Theor
 fn scope(proof: &Proof) -> Scope {
     match proof {
         Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Order(_) => Scope::Head,
-        Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } => Scope::Network,
+        Proof::Witness { .. } | Proof::Block(_) | Proof::Attention { .. } | Proof::Exhaustive {} => {
+            Scope::Network
+        }
         Proof::Parts { parts } => {
             let network = parts.iter().flatten().any(|part| scope(&part.proof) == Scope::Network);
             if network { Scope::Network } else { Scope::Head }
@@ -67,6 +83,7 @@ fn apply(
     head: &Head,
     statement: &Statement,
     proof: &Proof,
+    prefixes: usize,
 ) -> Result<(Verdict, Interval), CheckError> {
     let predicate = &statement.predicate;
     predicate.check_tokens(head.vocabulary())?;
@@ -103,7 +120,7 @@ fn apply(
             let statements = part_statements(statement, parts)?;
             for (part, statement) in parts.iter().zip(&statements) {
                 if let (Some(part), Some(statement)) = (part, statement)
-                    && apply(folder, head, statement, &part.proof)?.0 != Verdict::Proved
+                    && apply(folder, head, statement, &part.proof, prefixes)?.0 != Verdict::Proved
                 {
                     return Err(wrong("witness").into());
                 }
@@ -126,6 +143,8 @@ fn apply(
             folder.refuse_unused()?;
             Ok((Verdict::Proved, order_proves(head, &statement.predicate, proof)?))
         }
+        Proof::Exhaustive {} if !predicate.continuation().is_empty() => Err(wrong("exhaustive").into()),
+        Proof::Exhaustive {} => Ok((Verdict::Proved, exhaustion_proves(folder, head, statement, prefixes)?)),
         Proof::Witness { prefix } => {
             Ok((Verdict::Refuted, witness_refutes(folder, head, statement, prefix)?))
         }

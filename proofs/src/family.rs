@@ -191,6 +191,14 @@ impl Family {
 }
 
 impl Folder {
+    /// Whether layers carry a state from position to position.
+    pub fn is_recurrent(&self) -> bool {
+        match self.family {
+            Family::Gpt2 | Family::Llama | Family::Qwen2 | Family::Hooked => false,
+            Family::Rwkv4 | Family::Rwkv7 => true,
+        }
+    }
+
     /// Number of tokens and width d.
     pub fn vocabulary_and_width(&self) -> Result<[usize; 2], InputError> {
         let [vocabulary, width] = match self.family {

@@ -97,6 +97,8 @@ pub enum Proof {
         /// One for every length that the language has prefixes of, in order.
         trees: Vec<AttentionTree>,
     },
+    /// Proves any statement about few prefixes: the checker evaluates them all.
+    Exhaustive {},
 }
 
 /// Weights over tokens that sum to 1.

@@ -23,14 +23,38 @@ static GELU: LazyLock<(Interval, Interval)> = LazyLock::new(|| {
 });
 static SQRT_2: LazyLock<Interval> = LazyLock::new(|| Interval::from_int(2).sqrt());
 
+/// A beginning of prefixes: its last token, and what comes before.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The beginning without that token; `None` for a single token. Comes earlier in the list.
+    pub parent: Option<usize>,
+    /// Of the token.
+    pub position: usize,
+    /// In the vocabulary.
+    pub token: u32,
+}
+
 /// Encloses the logits `[vocabulary]` after `prefix`, whose tokens are in the vocabulary and fit the context.
 pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec<Interval>, CheckError> {
+    let node =
+        |(position, token): (usize, &u32)| Node { parent: position.checked_sub(1), position, token: *token };
+    let nodes: Vec<Node> = prefix.iter().enumerate().map(node).collect();
+    Ok(logits_of_tree(folder, head, &nodes, &[prefix.len() - 1])?.remove(0))
+}
+
+/// The same after the beginnings in `ends`. Where layers are recurrent, the nodes are those of one prefix.
+pub(crate) fn logits_of_tree(
+    folder: &Folder,
+    head: &Head,
+    nodes: &[Node],
+    ends: &[usize],
+) -> Result<Vec<Vec<Interval>>, CheckError> {
     let (tokens, positions) = folder.embeddings()?;
-    let mut x: Vec<Vec<Interval>> = Vec::new(); // [position, d]
-    for (position, token) in prefix.iter().enumerate() {
-        let embedding = row(tokens, index(*token));
+    let mut x: Vec<Vec<Interval>> = Vec::new(); // [node, d]
+    for node in nodes {
+        let embedding = row(tokens, index(node.token));
         x.push(match positions {
-            Some(positions) => sum(&embedding, &row(positions, position)),
+            Some(positions) => sum(&embedding, &row(positions, node.position)),
             None => embedding,
         });
     }
@@ -41,15 +65,16 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
     }
     let mut first_values = Vec::new();
     let n_blocks = folder.n_blocks()?;
+    let every: Vec<usize> = (0..nodes.len()).collect();
     for block in 0..n_blocks {
-        // Only the last position is read after the last block.
-        let from = if block + 1 == n_blocks { prefix.len() - 1 } else { 0 };
+        // Only the ends are read after the last block.
+        let read = if block + 1 == n_blocks { ends } else { &every };
         for layer in folder.block(block)? {
             match layer {
-                Layer::Attention(attention) => attend(&attention, &mut x, from)?,
+                Layer::Attention(attention) => attend(&attention, &mut x, nodes, read)?,
                 Layer::Mlp(mlp) => {
-                    for x in &mut x[from..] {
-                        *x = sum(x, &feed_forward(&mlp, x)?);
+                    for &k in read {
+                        x[k] = sum(&x[k], &feed_forward(&mlp, &x[k])?);
                     }
                 }
                 Layer::Wkv4(layer) => wkv4(&layer, &mut x)?,
@@ -59,10 +84,10 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
         }
     }
     folder.refuse_unused()?;
-    let last = normalised(head.norm.as_ref(), &x[prefix.len() - 1])?;
     let [vocabulary, width] = [head.vocabulary(), head.unembed.shape[1]];
     let unembed = Linear::new(&head.unembed, [vocabulary, width], |r, c| r * width + c, head.bias);
-    Ok(unembed.apply(&Vector::new(&last)))
+    let after = |k: &usize| Ok(unembed.apply(&Vector::new(&normalised(head.norm.as_ref(), &x[*k])?)));
+    ends.iter().map(after).collect()
 }
 
 /// The sum of `softmax(logits / temperature)` over `tokens`, different ones.
@@ -96,37 +121,48 @@ fn exponentials(scores: &[Interval]) -> Vec<Interval> {
     scores.iter().map(|s| exp_nonpositive(&(s - &most))).collect()
 }
 
-fn attend(attention: &Attention, x: &mut [Vec<Interval>], from: usize) -> Result<(), Reject> {
+fn attend(
+    attention: &Attention,
+    x: &mut [Vec<Interval>],
+    nodes: &[Node],
+    read: &[usize],
+) -> Result<(), Reject> {
     let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
-    // Rows of queries, keys and values, `[position, (n_heads + 2 n_kv_heads) head_dim]`.
+    let longest = nodes.iter().map(|node| node.position + 1).max().unwrap_or(0);
+    let rotations = match &attention.rotary {
+        Some(theta) => (0..longest).map(|p| turns(theta, head_dim, p)).collect::<Result<Vec<_>, _>>()?,
+        None => Vec::new(),
+    };
+    // Rows of queries, keys and values, `[node, (n_heads + 2 n_kv_heads) head_dim]`.
     let mut rows = Vec::with_capacity(x.len());
-    for (position, x) in x.iter().enumerate() {
+    for (node, x) in nodes.iter().zip(x.iter()) {
         let input = Vector::new(&normalised(attention.norm.as_ref(), x)?);
         let mut row: Vec<Interval> = attention.projections.iter().flat_map(|p| p.apply(&input)).collect();
-        if let Some(theta) = &attention.rotary {
-            let turns = turns(theta, head_dim, position)?;
-            row.chunks_exact_mut(head_dim).take(n_heads + n_kv_heads).for_each(|head| rotate(head, &turns));
+        if let Some(turns) = rotations.get(node.position) {
+            row.chunks_exact_mut(head_dim).take(n_heads + n_kv_heads).for_each(|head| rotate(head, turns));
         }
         rows.push(row);
     }
-    let head_of = |position: usize, head: usize| &rows[position][head * head_dim..][..head_dim];
-    for (position, x) in x.iter_mut().enumerate().skip(from) {
+    let head_of = |node: usize, head: usize| &rows[node][head * head_dim..][..head_dim];
+    for &node in read {
+        // From the node itself back to the first token.
+        let past: Vec<usize> = std::iter::successors(Some(node), |k| nodes[*k].parent).collect();
         let mut mixed = Vec::with_capacity(n_heads * head_dim);
         for head in 0..n_heads {
             let kv_head = head / (n_heads / n_kv_heads);
-            let query = head_of(position, head);
-            let score = |j| {
-                dot(query, head_of(j, n_heads + kv_head)).divide(&attention.divisor, "an attention score")
+            let query = head_of(node, head);
+            let score = |j: &usize| {
+                dot(query, head_of(*j, n_heads + kv_head)).divide(&attention.divisor, "an attention score")
             };
-            let weights = exponentials(&(0..=position).map(score).collect::<Result<Vec<_>, _>>()?);
+            let weights = exponentials(&past.iter().map(score).collect::<Result<Vec<_>, _>>()?);
             let total = weights.iter().cloned().sum();
             for i in 0..head_dim {
-                let value = |j| &head_of(j, n_heads + n_kv_heads + kv_head)[i];
-                let sum: Interval = weights.iter().enumerate().map(|(j, weight)| weight * value(j)).sum();
+                let value = |j: &usize| &head_of(*j, n_heads + n_kv_heads + kv_head)[i];
+                let sum: Interval = weights.iter().zip(&past).map(|(weight, j)| weight * value(j)).sum();
                 mixed.push(sum.divide(&total, "attention weights")?);
             }
         }
-        *x = sum(x, &attention.output.apply(&Vector::new(&mixed)));
+        x[node] = sum(&x[node], &attention.output.apply(&Vector::new(&mixed)));
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod check;
 mod config;
 mod decimal;
 mod elementary;
+mod exhaustive;
 mod family;
 mod folder;
 mod format;
@@ -45,8 +46,9 @@ mod trees;
 mod witness;
 
 pub use block::Quadratic;
-pub use check::check;
+pub use check::{check, check_within};
 pub use decimal::{Decimal, NotDecimal};
+pub use exhaustive::MAX_PREFIXES;
 pub use folder::model_digest;
 pub use format::{
     AttentionNode, AttentionTree, BLOCK_BITS, BlockDual, BlockNode, BlockProof, Certificate, GRID_STEPS,

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use llmprove_proofs::{CheckError, InputError, MAX_CERTIFICATE_BYTES, MAX_STATEMENT_BYTES, Theorem, check};
+use llmprove_proofs::{
+    CheckError, InputError, MAX_CERTIFICATE_BYTES, MAX_PREFIXES, MAX_STATEMENT_BYTES, Theorem, check_within,
+};
 use serde_json::{Value, json};
 
 /// Check that a certificate settles a statement about a model, with exact arithmetic and nothing taken on trust.
@@ -25,6 +27,9 @@ struct Arguments {
     /// Certificate file
     #[arg(long, value_name = "FILE")]
     certificate: PathBuf,
+    /// Most prefixes to evaluate where a proof consists in evaluating all of them
+    #[arg(long, value_name = "N", default_value_t = MAX_PREFIXES)]
+    limit: usize,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<Theorem, CheckError> {
     let statement = read(&arguments.statement, MAX_STATEMENT_BYTES)?;
     let certificate = read(&arguments.certificate, MAX_CERTIFICATE_BYTES)?;
-    check(&arguments.model, &statement, &certificate)
+    check_within(&arguments.model, &statement, &certificate, arguments.limit)
 }
 
 /// At most one byte more than `limit`, so that an endless file costs no memory and is still found too long.

@@ -73,6 +73,22 @@ impl Predicate {
         }
     }
 
+    /// Whether every value within this enclosure of the quantity fits the claim.
+    pub(crate) fn is_met_by(&self, quantity: &Interval) -> bool {
+        match self {
+            Predicate::Ceiling { threshold, .. }
+            | Predicate::SetCeiling { threshold, .. }
+            | Predicate::MaxCeiling { threshold, .. }
+            | Predicate::Continuation { threshold, .. } => quantity.at_most(threshold.value()),
+            Predicate::Floor { threshold, .. } | Predicate::NeverInNucleus { mass: threshold, .. } => {
+                (-quantity).at_most(&-threshold.value())
+            }
+            Predicate::Dominance { margin, .. } => (-quantity).at_most(&-margin.value()),
+            Predicate::NeverArgmax { .. } | Predicate::NeverTopK { .. } => *quantity.hi() < IBig::ZERO,
+            Predicate::AlwaysArgmax { .. } => *quantity.lo() > IBig::ZERO,
+        }
+    }
+
     /// The claim in words.
     pub(crate) fn words(&self) -> String {
         let at = |temperature: &Option<Decimal>| {

@@ -132,6 +132,17 @@ pub enum Reject {
     /// A proved bound on the wrong side of the statement's.
     #[error("the certificate proves only that {measure} is at least {bound}, the statement says {threshold}")]
     BoundBelowThreshold { measure: String, bound: String, threshold: String },
+    /// More prefixes than the checker is willing to evaluate.
+    #[error("the language holds, or is made of, more than {limit} prefixes; allow more with --limit")]
+    TooManyPrefixes { limit: usize },
+    /// Nothing to evaluate.
+    #[error("the language holds no prefix of at most the length spoken of")]
+    LanguageEmpty,
+    /// After a prefix the claim does not hold, as far as the enclosure tells.
+    #[error(
+        "after the prefix {prefix:?} the claim does not hold, or that is open: {measure} is within [{lower}, {upper}]"
+    )]
+    NotMet { prefix: Vec<u32>, measure: String, lower: String, upper: String },
     /// A proof of another kind of claim.
     #[error("a {rule} proof does not prove that {claim}")]
     WrongRule { rule: &'static str, claim: String },

@@ -35,7 +35,7 @@ pub struct Theorem {
     /// witness if refuted. `None` where the predicate is about the order of logits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<[Box<RawValue>; 2]>,
-    /// The same for the difference of logits spoken of, in nats, after the witness.
+    /// The same for the difference of logits spoken of, in nats; where every prefix was evaluated, or after the witness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<[Box<RawValue>; 2]>,
     /// What the words of the theorem mean, and what they rest on.
@@ -86,6 +86,15 @@ impl Theorem {
                     .map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
                 format!("for every prefix of the statement's language, {length}, {claim}")
             }
+            Proof::Exhaustive {} => {
+                let length = statement.max_len.map_or("within the model's context".into(), |n| {
+                    format!("of 1 to {n} tokens within the model's context")
+                });
+                let (measure, _) = statement.predicate.measure();
+                format!(
+                    "for every prefix of the statement's language, {length}, {claim}; {measure} is within [{lower}, {upper}]"
+                )
+            }
             Proof::Witness { prefix } => {
                 let (measure, large) = statement.predicate.measure();
                 let end = if large { format!("at least {lower}") } else { format!("at most {upper}") };
@@ -114,6 +123,9 @@ impl Theorem {
                 Proof::Attention { .. } => format!("the statement speaks of the language {written}"),
                 Proof::Witness { .. } => {
                     format!("the statement speaks of the language {written}; the prefix belongs to it")
+                }
+                Proof::Exhaustive {} => {
+                    format!("the statement speaks of the language {written}, and of no other prefix")
                 }
             });
         }
@@ -150,6 +162,12 @@ impl Theorem {
                 unproved.push("anything about prefixes outside of the language".into());
                 "attention"
             }
+            Proof::Exhaustive {} => {
+                assumptions
+                    .push("the certificate holds no argument: the checker evaluated every prefix".into());
+                unproved.push("anything about prefixes longer than those".into());
+                "exhaustive"
+            }
             Proof::Witness { .. } => {
                 unproved.push("that no other prefix goes further".into());
                 "witness"
@@ -160,6 +178,8 @@ impl Theorem {
         let (probability, difference) = match (statement.predicate.is_probability(), verdict) {
             (true, _) => (ends, None),
             (false, Verdict::Refuted) => (None, ends),
+            // One who evaluates every prefix knows all the differences.
+            (false, Verdict::Proved) if matches!(proof, Proof::Exhaustive {}) => (None, ends),
             (false, Verdict::Proved) => (None, None),
         };
         let model = statement.model.clone();

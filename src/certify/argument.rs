@@ -20,6 +20,7 @@ pub fn proof(argument: Argument<'_>) -> format::Proof {
         Argument::Order(order) => {
             format::Proof::Order(format::OrderProof { sums: order.sums.clone(), nodes: order.nodes.clone() })
         }
+        Argument::Exhaustive => format::Proof::Exhaustive {},
     }
 }
 

@@ -56,7 +56,7 @@ impl Recorder {
     pub fn notice(&self, event: Event<'_>) {
         let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Stage(_) => {}
+            Event::Stage(_) | Event::Progress(_) => {}
             Event::Upper { token, upper, argument } => {
                 let slot = &mut best.entry(token).or_default().upper;
                 if slot.as_ref().is_none_or(|(old, _)| upper < *old) {
@@ -99,9 +99,7 @@ impl Recorder {
             Answer::Unknown => None,
         });
         let (_, proof) = argument.ok_or(CertifyError::NoArgument { token, answer })?;
-        let statement = statement_file(statement, model_digest)?;
-        let certificate = format::Certificate::new(model_digest.into(), &statement, proof.clone());
-        Ok(Files { certificate: certificate.to_json_bytes(), statement })
+        settled(model_digest, statement, proof.clone())
     }
 }
 

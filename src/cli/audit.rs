@@ -70,6 +70,7 @@ impl Audited {
             recorder.notice(event);
             event.log();
             match event {
+                Event::Progress(what) => progress.say(what.to_owned()),
                 Event::Stage(what) => progress.say(format!("{what}, {} tokens", tokens.len())),
                 Event::Lower { .. } => {
                     let n = 1 + improved.fetch_add(1, Ordering::Relaxed);

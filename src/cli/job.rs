@@ -114,7 +114,7 @@ impl Job {
 /// An event on the progress line.
 fn show(progress: &Progress, event: Event<'_>) {
     match event {
-        Event::Stage(what) => progress.say(what.to_owned()),
+        Event::Stage(what) | Event::Progress(what) => progress.say(what.to_owned()),
         Event::Upper { upper, .. } => progress.say(format!("max P <= {}", round_up(upper, DIGITS))),
         Event::Lower { witness, .. } => {
             progress.say(format!("max P >= {}", round_down(witness.lower, DIGITS)));

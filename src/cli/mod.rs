@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod bound;
 mod check;
+mod checkpoint;
 mod config;
 mod diff;
 mod error;

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use llmprove::checkpoint::Checkpoint;
 use llmprove::limits::Limits;
 use llmprove::model::{LoadError, ModelFolder, Vocab};
 use llmprove::spec::{Language, Threshold};
 use llmprove::verdict::Prover;
 
 use super::args::{ProverArgs, RunArgs};
+use super::checkpoint::StateFile;
 use super::error::CliError;
 use super::shipped;
 
@@ -90,7 +92,8 @@ pub fn language(text: &str, vocab: &Vocab) -> Result<Language, CliError> {
 /// Limits of the run, with the clock started; also sets the number of worker threads.
 pub fn limits(args: &RunArgs, time: &str, context: usize) -> Result<Limits, CliError> {
     let max_len = args.max_len.as_deref().map(|text| max_len(text, context)).transpose()?;
-    Ok(Limits { max_len, ..limits_of(&args.seed, args.threads.as_deref(), time)? })
+    let checkpoint = args.checkpoint.clone().map(|file| Checkpoint::new(StateFile(file)));
+    Ok(Limits { max_len, checkpoint, ..limits_of(&args.seed, args.threads.as_deref(), time)? })
 }
 
 /// The same where there is no longest prefix to speak of.

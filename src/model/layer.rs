@@ -52,6 +52,17 @@ pub enum Activation {
     Silu,
 }
 
+impl Activation {
+    /// Whether the rigorous evaluation in batches covers it.
+    #[must_use]
+    pub fn has_kernel(self) -> bool {
+        match self {
+            Activation::Relu | Activation::GeluTanh | Activation::Silu => true,
+            Activation::SquaredRelu | Activation::GeluErf => false,
+        }
+    }
+}
+
 /// How positions enter the network.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Positions {

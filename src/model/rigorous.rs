@@ -4,6 +4,7 @@
 //! the exact real value of the stored weights lies in the interval that is returned. Rotary angles are enclosed as real
 //! numbers, `position · theta^(−2i/dim)`, not as any library rounds them.
 
+pub mod batch;
 mod forward;
 mod recurrent;
 

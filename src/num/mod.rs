@@ -16,6 +16,9 @@ mod interval;
 mod logarithm;
 pub mod precise;
 mod rotation;
+mod softmax;
+mod spectral;
+pub mod wide;
 
 pub use activation::{gelu_erf, gelu_tanh, relu, silu};
 pub use ball::{Ball, BallVec, dot_error, nonnegative_sum};
@@ -24,3 +27,5 @@ pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
 pub use logarithm::ln_upper;
 pub use rotation::{cos, pow, sin};
+pub use softmax::Softmax;
+pub use spectral::spectral_norm;

@@ -13,6 +13,8 @@ use super::order::OrderProof;
 pub enum Event<'a> {
     /// What is being done now, for people.
     Stage(&'a str),
+    /// How far an enumeration has come, for people.
+    Progress(&'a str),
     /// A better upper bound for a token, and the argument that proves it.
     Upper {
         /// The token.
@@ -36,6 +38,7 @@ impl Event<'_> {
     pub fn log(&self) {
         match self {
             Event::Stage(stage) => tracing::debug!(stage, "stage"),
+            Event::Progress(_) => {}
             Event::Upper { token, upper, .. } => tracing::debug!(token, upper, "better upper bound"),
             Event::Lower { token, witness } => {
                 tracing::debug!(token, lower = witness.lower, "better witness")
@@ -64,6 +67,8 @@ pub enum Argument<'a> {
     Attention(&'a AttentionProof),
     /// Sums and tree of a claim about the order of logits.
     Order(&'a OrderProof),
+    /// Every prefix was evaluated; there is nothing to say but that.
+    Exhaustive,
 }
 
 impl Argument<'_> {
@@ -74,6 +79,7 @@ impl Argument<'_> {
             Argument::Head { .. } | Argument::Set(_) | Argument::Pairs | Argument::Order(_) => Prover::Head,
             Argument::Block(_) => Prover::Block,
             Argument::Attention(_) => Prover::Attention,
+            Argument::Exhaustive => Prover::Exhaustive,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod block;
 mod event;
+pub mod exhaustive;
 pub mod head;
 pub mod order;
 mod portfolio;

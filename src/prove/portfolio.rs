@@ -12,13 +12,20 @@ use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, Head, LoadError, Model, ModelFolder, PrefixError, TokenId};
 use crate::num::Interval;
 use crate::search::{Aim, Hunt, Incumbent, Leads, Target};
+use crate::spec::Predicate;
 use crate::spec::language::{Automaton, Language, LanguageError};
-use crate::verdict::{Bounds, Prover, Witness};
+use crate::verdict::{Answer, Bounds, Prover, Witness};
 
 use super::attention::{Tables, prove_ceiling};
 use super::block::{Block, next_attempt, prove_at};
+use super::exhaustive::{Exhaustive, ExhaustiveError, Seen, Session, is_open};
 use super::head::{self, HeadError, HeadProof, HeadProver};
 use super::{Argument, Event, Observer};
+
+/// Beginnings of prefixes, beyond which nobody waits for an enumeration.
+const MOST_NODES: f64 = 1e12;
+/// Time for an enumeration where there is no deadline, in seconds.
+const WITHOUT_DEADLINE: f64 = 3600.0;
 
 /// All provers and searchers that may work on a model.
 #[derive(Debug)]
@@ -47,6 +54,9 @@ pub enum PortfolioError {
     /// A language that cannot be compiled.
     #[error(transparent)]
     Language(#[from] LanguageError),
+    /// An enumeration that could not be finished.
+    #[error(transparent)]
+    Exhaustive(#[from] ExhaustiveError),
     /// A language without prefixes.
     #[error(
         "the language holds no prefix of at most {longest} tokens, so there is nothing to prove or refute"
@@ -99,25 +109,34 @@ impl<'a> Portfolio<'a> {
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<Vec<Bounds>, PortfolioError> {
-        let longest = limits.longest_prefix(self.folder.context());
-        if self.language.lengths(longest).is_empty() {
-            return Err(PortfolioError::NoPrefixes { longest });
-        }
+        let enumerates = self.enumerates(limits)?;
+        // A proof that the checker repeats without being asked for more comes first, a longer one last.
+        let early = arguments == Arguments::Dropped || self.is_insisted_on(limits) || self.is_short(limits);
         let mut all = vec![Bounds::trivial(); tokens.len()];
         if self.members.contains(&Prover::Head) {
             let upper = self.head_bounds(tokens, arguments, limits, observer)?;
             all.iter_mut().zip(upper).for_each(|(bounds, upper)| bounds.tighten(upper, Prover::Head));
         }
+        if enumerates && early && self.enumerate(tokens, &mut all, aim, limits, observer)? {
+            // Nobody knows more than one who has seen all prefixes.
+            return Ok(all);
+        }
         if self.members.contains(&Prover::Search) {
             let incumbents: Vec<Incumbent> = tokens.iter().map(|_| Incumbent::new()).collect();
+            for (incumbent, bounds) in incumbents.iter().zip(&all) {
+                bounds.witness.iter().cloned().for_each(|witness| {
+                    incumbent.offer(witness);
+                });
+            }
             let targets: Vec<Target<'_>> = std::iter::zip(tokens, &all)
                 .zip(&incumbents)
                 .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
                 .collect();
             if targets.iter().any(|target| target.wanted(aim).is_some()) {
                 let model = self.folder.load()?;
-                let stopped =
-                    self.hunt(&model, targets, aim, &self.search_limits(&model, limits), observer)?;
+                let waits = enumerates && !early && self.is_affordable(&model, limits);
+                let own = self.search_limits(&model, limits, waits);
+                let stopped = self.hunt(&model, targets, aim, &own, observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
                     bounds.stopped = stopped;
@@ -130,15 +149,90 @@ impl<'a> Portfolio<'a> {
         if self.members.contains(&Prover::Attention) {
             self.attention_bounds(tokens, &mut all, aim, limits, observer)?;
         }
+        if enumerates && !early {
+            self.enumerate(tokens, &mut all, aim, limits, observer)?;
+        }
         Ok(all)
     }
 
-    /// A quarter of the time, if the block prover may want the rest.
-    fn search_limits(&self, model: &Model, limits: &Limits) -> Limits {
+    /// The exhaustive prover, if something is open and there is time for it. Says whether it saw all prefixes.
+    fn enumerate(
+        &self,
+        tokens: &[TokenId],
+        all: &mut [Bounds],
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<bool, PortfolioError> {
+        if !all.iter().any(|bounds| is_open(bounds, aim)) {
+            return Ok(false);
+        }
+        let model = self.folder.load()?;
+        if !self.is_affordable(&model, limits) {
+            return Ok(false);
+        }
+        Ok(self.session(&model, limits, observer).bound(tokens, all, aim)?)
+    }
+
+    /// Decides any predicate by enumeration: its answer, and what was seen; `None` if there are too many prefixes for that.
+    ///
+    /// # Errors
+    /// As [`Portfolio::bound`].
+    pub fn decide(
+        &self,
+        predicate: &Predicate,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<Option<(Answer, Seen)>, PortfolioError> {
+        if !self.enumerates(limits)? {
+            return Ok(None);
+        }
+        let model = self.folder.load()?;
+        if !self.is_affordable(&model, limits) {
+            return Ok(None);
+        }
+        Ok(Some(self.session(&model, limits, observer).decide(predicate)?))
+    }
+
+    fn session<'s>(&'s self, model: &'s Model, limits: &'s Limits, observer: Observer<'s>) -> Session<'s> {
+        Session { model, digest: self.folder.digest(), automaton: &self.language, limits, observer }
+    }
+
+    /// Whether enumeration is asked for, and thinkable.
+    fn enumerates(&self, limits: &Limits) -> Result<bool, PortfolioError> {
+        let longest = limits.longest_prefix(self.folder.context());
+        if self.language.lengths(longest).is_empty() {
+            return Err(PortfolioError::NoPrefixes { longest });
+        }
+        Ok(self.members.contains(&Prover::Exhaustive)
+            && Exhaustive::nodes(&self.language, longest) < MOST_NODES)
+    }
+
+    /// Whether the user wants an enumeration whatever it takes: by asking for nothing else, or for a checkpoint.
+    fn is_insisted_on(&self, limits: &Limits) -> bool {
+        let alone = self.members.iter().all(|member| matches!(member, Prover::Exhaustive | Prover::Head));
+        alone || limits.checkpoint.is_some()
+    }
+
+    /// Whether there are so few prefixes that the checker evaluates them all.
+    fn is_short(&self, limits: &Limits) -> bool {
+        let nodes = Exhaustive::nodes(&self.language, limits.longest_prefix(self.folder.context()));
+        nodes <= llmprove_proofs::MAX_PREFIXES as f64
+    }
+
+    /// Whether an enumeration should end within half of the time, or is wanted anyhow.
+    fn is_affordable(&self, model: &Model, limits: &Limits) -> bool {
+        let seconds = Exhaustive::seconds(model, &self.language, limits.longest_prefix(model.context));
+        let left = limits.remaining().map_or(WITHOUT_DEADLINE, |left| left.as_secs_f64());
+        self.is_insisted_on(limits) || seconds <= left / 2.0
+    }
+
+    /// A quarter of the time if the block prover may want the rest, half of it if an enumeration may.
+    fn search_limits(&self, model: &Model, limits: &Limits, enumerates: bool) -> Limits {
+        let block = self.members.contains(&Prover::Block) && Block::covers(model);
         match limits.remaining() {
-            Some(left) if self.members.contains(&Prover::Block) && Block::covers(model) => {
-                limits.within(left / 4)
-            }
+            Some(left) if block => limits.within(left / 4),
+            Some(left) if enumerates => limits.within(left / 2),
             Some(_) | None => limits.clone(),
         }
     }

@@ -122,6 +122,7 @@ fn meaning_of(prover: Prover) -> &'static str {
         Prover::Head => "head theorem: whatever the layers below do, for every prefix of every length",
         Prover::Block => "block prover: every prefix up to the model's context, all positions free",
         Prover::Attention => "attention prover: every prefix of the language, by exact extremes of attention",
+        Prover::Exhaustive => "exhaustive prover: every prefix of the language was evaluated rigorously",
         Prover::Search => "rigorous evaluation of the prefix",
     }
 }

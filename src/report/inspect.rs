@@ -9,6 +9,7 @@ use crate::model::{
 use crate::prove::attention::{self, Tables};
 use crate::prove::block::NotApplicable;
 use crate::prove::block::network::Network;
+use crate::prove::exhaustive::Exhaustive;
 use crate::verdict::Prover;
 
 /// What can be said about a model folder.
@@ -50,7 +51,13 @@ impl Inspection {
     /// Whatever keeps the model from being loaded.
     pub fn of(folder: &ModelFolder) -> Result<Inspection, LoadError> {
         let model = folder.load()?;
-        let provers = vec![head_theorem(&model), block_prover(&model), attention_prover(&model), search()];
+        let provers = vec![
+            head_theorem(&model),
+            exhaustive(&model),
+            block_prover(&model),
+            attention_prover(&model),
+            search(),
+        ];
         let Model { body, head, context } = model;
         Ok(Inspection {
             model: folder.dir().display().to_string(),
@@ -117,7 +124,7 @@ impl Inspection {
         text += &line("digest", &self.digest);
         for (k, prover) in self.provers.iter().enumerate() {
             let applies = if prover.applies { "applies" } else { "does not apply" };
-            let about = format!("{:<8}{applies}: {}", prover.prover, prover.why);
+            let about = format!("{:<12}{applies}: {}", prover.prover, prover.why);
             text += &line(if k == 0 { "provers" } else { "" }, &about);
         }
         for token in self.tokens.iter().flatten() {
@@ -151,6 +158,15 @@ fn attention_prover(model: &Model) -> Applicable {
         |attention::NotApplicable(why)| why,
     );
     Applicable { prover: Prover::Attention.name(), applies, why }
+}
+
+fn exhaustive(model: &Model) -> Applicable {
+    let seconds = Exhaustive::seconds_per_beginning(model);
+    let why = format!(
+        "a language with few prefixes is evaluated whole, at about {:.0} beginnings a second and core",
+        1.0 / seconds
+    );
+    Applicable { prover: Prover::Exhaustive.name(), applies: true, why }
 }
 
 fn search() -> Applicable {

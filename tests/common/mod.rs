@@ -49,6 +49,15 @@ pub fn reference_models(test: &str) -> Vec<(String, Model)> {
     models
 }
 
+/// The tiny models for the corners of the families, in the order of their names.
+pub fn fixture_models() -> Vec<ModelFolder> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| ModelFolder::open(path).unwrap()).collect()
+}
+
 fn fixture(model: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/reference/{model}.json"))
 }

@@ -178,7 +178,28 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
     )?;
     attention::accept(&case)?;
     predicates::accept(&case)?;
-    order::accept(&case)
+    order::accept(&case)?;
+    for (name, model, predicate, language, max_len) in exhaustive()? {
+        let statement = Statement::new(model_digest(&model_dir(model))?, language, Some(max_len), predicate);
+        case(name, model, "proved", statement, Proof::Exhaustive {})?;
+    }
+    Ok(())
+}
+
+/// Statements that hold after each of few prefixes.
+type Few = (&'static str, &'static str, Predicate, Language, u32);
+
+fn exhaustive() -> Result<Vec<Few>, AnyError> {
+    let ceiling = |token, threshold| -> Result<Predicate, AnyError> {
+        Ok(Predicate::Ceiling { token, threshold: Decimal::parse(threshold)?, temperature: None })
+    };
+    let floor = Predicate::Floor { token: 1, threshold: Decimal::parse("1e-9")?, temperature: None };
+    Ok(vec![
+        ("exhaustive_gpt2", "tiny-gpt2", ceiling(3, "0.97")?, suffix(), 3),
+        ("exhaustive_llama", "tiny-llama", ceiling(0, "0.9999999")?, Language::Any, 2),
+        ("exhaustive_floor", "tiny-qwen2", floor, Language::Any, 1),
+        ("exhaustive_attention_only", "tiny-hooked", ceiling(1, "0.9999999")?, Language::Any, 1),
+    ])
 }
 
 /// Certificates with one defect each.
@@ -337,7 +358,19 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)?;
     attention::reject(&case)?;
     predicates::reject(&case)?;
-    order::reject(&case)
+    order::reject(&case)?;
+    let enumerated =
+        |name: &str, expect: &str, language: Language, threshold: &str| -> Result<(), AnyError> {
+            let statement = about(language, statement(model, 3, threshold, None)?);
+            case(name, expect, model, pair(&statement, Proof::Exhaustive {})?)
+        };
+    enumerated("exhaustive_above_threshold", "NotMet", suffix(), "0.001")?;
+    enumerated("exhaustive_of_too_many", "TooManyPrefixes", Language::Any, "0.97")?;
+    enumerated("exhaustive_of_nothing", "LanguageEmpty", Language::Union(vec![]), "0.97")?;
+    let few = about(suffix(), good()?);
+    let [few, certificate] = pair(&few, Proof::Exhaustive {})?;
+    let claiming = certificate.replace("\"exhaustive\"", "\"exhaustive\",\"prefixes\":1");
+    case("exhaustive_carries_a_claim", "CertificateMalformed", model, [few, claiming])
 }
 
 /// Writes a case: name, expected reason, statement, proof.

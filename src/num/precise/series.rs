@@ -198,6 +198,11 @@ impl<const L: usize> Gelu<L> {
         x * twice_u.sigmoid()
     }
 
+    /// `a` and `b` of the tanh form as `x · σ(x (a + b x²))`.
+    pub fn cubic(&self) -> (Precise<L>, Precise<L>) {
+        (self.slope, self.slope * self.cubic)
+    }
+
     /// `x/2 · (1 + erf(x/√2))`.
     pub fn erf_form(&self, x: Precise<L>) -> Precise<L> {
         let erf = (x * self.root_half).erf(self);

@@ -1,0 +1,50 @@
+//! Prefixes per second of the exhaustive prover on one thread: all continuations of eight beginnings by one token, all tokens
+//! asked for at once.
+//!
+//! `cargo bench --bench exhaustive`; each line names the weights that a prefix is multiplied with. A product takes eleven
+//! vector operations in double-double arithmetic, and the machine's peak is two of them a cycle and vector of four, so that
+//! `22 · weights · prefixes/s` over `8 · cycles/s` is the share of it that the products alone reach.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use llmprove::limits::Limits;
+use llmprove::model::{ModelFolder, TokenId};
+use llmprove::prove::{Arguments, Portfolio};
+use llmprove::search::Aim;
+use llmprove::spec::Language;
+use llmprove::spec::language::TokenSet;
+use llmprove::verdict::Prover;
+
+fn continuations(criterion: &mut Criterion) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread can be started");
+    let shared =
+        std::env::var_os("LLMPROVE_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
+    for name in ["stories260K", "leangpt-d32-l2-ctx16", "kjv-char-l2"] {
+        let Ok(folder) = ModelFolder::open(shared.join("models").join(name)) else {
+            eprintln!("SKIPPED: {name}: no real model; set LLMPROVE_SHARED");
+            continue;
+        };
+        let vocab_size = folder.vocab_size();
+        let first = Language::Set(TokenSet::of_ranges([(0, 7)]));
+        let language = Language::Seq(vec![first, Language::Set(TokenSet::vocabulary(vocab_size))]);
+        let tokens: Vec<TokenId> = (0..vocab_size as TokenId).collect();
+        let portfolio =
+            Portfolio::open(&folder, &language, [Prover::Exhaustive].into()).expect("the model can be read");
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10).throughput(Throughput::Elements(8 * vocab_size as u64));
+        group.bench_function(format!("eight tokens and one more, {} weights", folder.n_weights()), |b| {
+            let aim = Aim::Narrow { gap: 0.0 };
+            b.iter(|| {
+                let run =
+                    || portfolio.bound(&tokens, aim, Arguments::Dropped, &Limits::default(), &|_| {}).is_ok();
+                black_box(pool.install(run))
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, continuations);
+criterion_main!(benches);

@@ -1,0 +1,219 @@
+//! Rigorous evaluation of eight prefixes at once, with what their beginnings share.
+//!
+//! Middles are double-double numbers; for each vector and prefix one radius bounds the Euclidean distance of the
+//! middles from the exact real values. A linear map passes radii on by its largest singular value, a norm by the inverse of
+//! its divisor, attention and activations as derived beside them; roundings add what [`wide`] states. Such radii grow by one
+//! to three digits a layer, which the 31 digits of the middles make up for. A radius that is not small compared with the numbers
+//! becomes ∞, and then another evaluation has to answer.
+//!
+//! Covers attention and MLPs; [`Network::new`] says `None` for other layers.
+
+mod attention;
+mod maps;
+mod mlp;
+
+use std::array::from_fn;
+use std::sync::Arc;
+
+use crate::model::{Layer, Model, Norm, Positions, TokenId};
+use crate::num::precise::rotation;
+use crate::num::wide::{self, EPS, LANES, Lanes, TINY, Wide, nearest};
+
+pub use attention::Cell;
+use attention::Heads;
+use maps::Map;
+use mlp::Neurons;
+
+/// Covers the rounding of radii themselves, and that of lengths.
+const COVER: f64 = 1.0 + 1e-7;
+
+/// Rotations of one position: `(sin, cos)` of each pair, each as the sum of two floats.
+type Turns = Vec<[(f64, f64); 2]>;
+
+/// A prepared model.
+#[derive(Debug)]
+pub struct Network<'m> {
+    model: &'m Model,
+    steps: Vec<Step>,
+    head: (Option<Centring>, Map),
+    /// Per position; empty without rotary positions.
+    turns: Vec<Turns>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Attention(Box<Heads>),
+    Mlp(Box<Neurons>),
+}
+
+/// A norm whose gain and bias went into the maps that read it.
+#[derive(Debug, Clone, Copy)]
+struct Centring {
+    centred: bool,
+    eps: f64,
+}
+
+/// Vectors of eight prefixes, and how far off each may be.
+#[derive(Debug, Clone)]
+struct Column {
+    x: Vec<Wide>,
+    /// Upper bound on the distance from the exact vector.
+    radius: Lanes,
+}
+
+/// What the layers keep of eight prefixes of the same length: `[positions][attention layers]`.
+#[derive(Debug, Clone, Default)]
+pub struct Packet {
+    cells: Vec<Arc<Vec<Cell>>>,
+}
+
+/// Logits of eight prefixes.
+#[derive(Debug)]
+pub struct Logits {
+    /// `[vocabulary]`.
+    pub middles: Vec<Lanes>,
+    /// Every exact logit lies within it of its middle; ∞ or NaN if nothing is known.
+    pub radius: Lanes,
+}
+
+impl<'m> Network<'m> {
+    /// Prepares a model for prefixes of at most `longest` tokens; `None` if it has a layer that is not covered.
+    #[must_use]
+    pub fn new(model: &'m Model, longest: usize) -> Option<Network<'m>> {
+        let body = &model.body;
+        let (turns, exact) = match body.positions {
+            Positions::Rotary { theta, dim } => turns(theta, dim, u32::try_from(longest).ok()?),
+            Positions::Learned(_) | Positions::None => (Vec::new(), true),
+        };
+        let step = |layer: &Layer| match layer {
+            Layer::Attention(layer) => Some(Step::Attention(Box::new(Heads::new(layer)?))),
+            Layer::Mlp(layer) => Some(Step::Mlp(Box::new(Neurons::new(layer)?))),
+            Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => None,
+        };
+        let steps = body.layers.iter().map(step).collect::<Option<Vec<_>>>()?;
+        let norm = model.head.norm.as_ref();
+        let head = Map::new(model.head.unembed.t(), model.head.bias.as_ref(), norm, 1);
+        exact.then_some(Network { model, steps, head: (norm.map(Centring::new), head), turns })
+    }
+
+    /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length.
+    ///
+    /// Tokens must be in the vocabulary and the length within `longest` and the context.
+    pub fn extend(&self, packet: &mut Packet, tokens: [TokenId; LANES], logits: bool) -> Option<Logits> {
+        let position = packet.cells.len();
+        let body = &self.model.body;
+        let feature = |f: usize| Wide::floats(from_fn(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
+        let mut column =
+            Column { x: (0..self.model.head.width()).map(feature).collect(), radius: [TINY; LANES] };
+        if let Positions::Learned(table) = &body.positions {
+            let table: Vec<Wide> = table.row(position).iter().map(|&x| Wide::splat(f64::from(x))).collect();
+            column.add(&Column { x: table, radius: [0.0; LANES] });
+        }
+        let mut cells: Vec<Cell> = Vec::new();
+        for step in &self.steps {
+            let added = match step {
+                Step::Attention(heads) => {
+                    let history: Vec<&Cell> =
+                        packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
+                    let (cell, added) = heads.apply(&column, self.turns.get(position), &history);
+                    cells.push(cell);
+                    added
+                }
+                Step::Mlp(neurons) => neurons.apply(&column),
+            };
+            column.add(&added);
+        }
+        packet.cells.push(Arc::new(cells));
+        logits.then(|| {
+            let (norm, head) = &self.head;
+            let z = column.normed(*norm);
+            let middles = head.middles(&z);
+            let most: f64 = head.rows.iter().copied().fold(0.0, f64::max);
+            let largest =
+                middles.iter().fold([0.0; LANES], |top: Lanes, x| from_fn(|l| top[l].max(x.hi[l].abs())));
+            let reach = z.reach();
+            // A float instead of two: half a unit in its last place.
+            let radius = from_fn(|l| {
+                COVER * (most * (z.radius[l] + head.eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
+            });
+            Logits { middles: middles.iter().map(|x| x.hi).collect(), radius }
+        })
+    }
+}
+
+impl Packet {
+    /// The beginnings in these lanes.
+    #[must_use]
+    pub fn select(&self, lanes: [usize; LANES]) -> Packet {
+        if lanes == from_fn(|l| l) {
+            return self.clone();
+        }
+        let chosen = |layers: &Arc<Vec<Cell>>| {
+            Arc::new(layers.iter().map(|cell| cell.select(lanes)).collect::<Vec<_>>())
+        };
+        Packet { cells: self.cells.iter().map(chosen).collect() }
+    }
+}
+
+impl Centring {
+    fn new(norm: &Norm) -> Centring {
+        match norm {
+            Norm::Layer { eps, .. } => Centring { centred: true, eps: *eps },
+            Norm::Rms { eps, .. } => Centring { centred: false, eps: *eps },
+        }
+    }
+}
+
+impl Column {
+    /// Length of each lane, at most.
+    fn length(&self) -> Lanes {
+        wide::length(&self.x).map(|x| x * COVER + TINY)
+    }
+
+    /// Length with a one below, which a bias multiplies.
+    fn reach(&self) -> Lanes {
+        self.length().map(|x| x.hypot(1.0) * COVER)
+    }
+
+    fn add(&mut self, y: &Column) {
+        wide::add_to(&mut self.x, &y.x);
+        let length = self.length();
+        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + 2.0 * EPS * length[l]) + TINY);
+    }
+
+    /// The norm without gain and bias. The map `x -> x / √(|x|²/d + ε)` has the derivative `(I − z zᵀ/d) / root`, at most
+    /// `1 / root` long; the root changes by at most `1/√d` of what `x` does. Centring is a projection.
+    fn normed(&self, norm: Option<Centring>) -> Column {
+        let Some(Centring { centred, eps }) = norm else { return self.clone() };
+        let d = self.x.len() as f64;
+        let normed = wide::norm(&self.x, centred, eps);
+        let mut z = Column { x: normed.out, radius: [0.0; LANES] };
+        let (before, after) = (self.length(), z.length());
+        z.radius = from_fn(|l| {
+            let moved = self.radius[l] + if centred { (d + 8.0) * EPS * before[l] } else { 0.0 };
+            let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
+            let passed = if least > 0.0 { moved / least } else { f64::INFINITY };
+            COVER * (passed + (d + 8.0) * EPS * after[l]) + TINY
+        });
+        z
+    }
+}
+
+/// Angles of all positions, and whether they are as exact as [`EPS`] asks for.
+fn turns(theta: f64, dim: usize, n: u32) -> (Vec<Turns>, bool) {
+    let mut exact = true;
+    let mut part = |x| {
+        let (parts, error) = nearest::<4>(x);
+        exact &= error <= EPS;
+        parts
+    };
+    let all = rotation::<4>(theta, dim, 0..n);
+    let turns = all
+        .into_iter()
+        .map(|pairs| pairs.into_iter().map(|(sin, cos)| [part(sin), part(cos)]).collect::<Turns>());
+    let turns = turns.collect();
+    (turns, exact)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Linear maps with the gain and bias of the norm before them folded in, and their sizes.
+
+use ndarray::{Array1, ArrayView2};
+
+use super::{COVER, Column};
+use crate::model::{Linear, Norm};
+use crate::num::wide::{self, LANES, Lanes, TINY, Wide};
+use crate::num::{nonnegative_sum, spectral_norm};
+
+/// `y = W x + b`. Products of two `f32` are exact.
+#[derive(Debug)]
+pub struct Map {
+    /// `[out, in]`.
+    weights: Vec<f64>,
+    /// As sums of two floats.
+    bias: Vec<(f64, f64)>,
+    /// Error of an entry, as a part of its row's length times the input's.
+    pub eps: f64,
+    /// Per output: upper bound on the length of the row, with the magnitudes of the bias's terms below.
+    pub rows: Vec<f64>,
+    /// Per block of outputs (a head, or all).
+    pub blocks: Vec<Block>,
+}
+
+/// Sizes of a block of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Block {
+    /// Largest singular value, at most.
+    pub spectral: f64,
+    /// Euclidean length of `rows`, at most.
+    pub long: f64,
+}
+
+impl Map {
+    /// Folds `γ` and `β` of a norm into weights `[in, out]`: `W (γ ⊙ z + β) + b`.
+    pub fn new(
+        weight: ArrayView2<f32>,
+        bias: Option<&Array1<f32>>,
+        norm: Option<&Norm>,
+        n_blocks: usize,
+    ) -> Map {
+        let (n_in, n_out) = weight.dim();
+        let (gain, shift) = match norm {
+            None => (None, None),
+            Some(Norm::Layer { gain, bias, .. }) => (Some(gain), bias.as_ref()),
+            Some(Norm::Rms { gain, .. }) => (Some(gain), None),
+        };
+        let plain: Vec<f64> = weight.t().iter().map(|&w| f64::from(w)).collect();
+        let gain: Vec<f64> = (0..n_in).map(|i| gain.map_or(1.0, |gain| f64::from(gain[i]))).collect();
+        let weights: Vec<f64> = plain.iter().zip(gain.iter().cycle()).map(|(w, g)| w * g).collect();
+        let own: Vec<(f64, f64)> =
+            (0..n_out).map(|o| (bias.map_or(0.0, |bias| f64::from(bias[o])), 0.0)).collect();
+        let mut sizes: Vec<f64> = own.iter().map(|b| b.0.abs()).collect();
+        let mut bias = own;
+        let mut eps = wide::product_eps(n_in);
+        if let Some(shift) = shift {
+            // The bias is such a sum itself.
+            eps *= 2.0;
+            let shift: Vec<Wide> = shift.iter().map(|&x| Wide::splat(f64::from(x))).collect();
+            bias = wide::map(&plain, &bias, &shift).iter().map(|b| (b.hi[0], b.lo[0])).collect();
+            for (size, row) in sizes.iter_mut().zip(plain.chunks_exact(n_in)) {
+                *size += row.iter().zip(&shift).map(|(w, x)| (w * x.hi[0]).abs()).sum::<f64>();
+            }
+        }
+        let row = |(row, size): (&[f64], &f64)| {
+            nonnegative_sum(row.iter().map(|w| w * w).sum::<f64>() + size * size).sqrt() * COVER
+        };
+        let rows: Vec<f64> = weights.chunks_exact(n_in).zip(&sizes).map(row).collect();
+        let per_block = n_out / n_blocks;
+        let block = |b: usize| {
+            let part = &weights[b * per_block * n_in..(b + 1) * per_block * n_in];
+            let matrix = ArrayView2::from_shape((per_block, n_in), part).expect("as many numbers as that");
+            let rows = &rows[b * per_block..(b + 1) * per_block];
+            let long = nonnegative_sum(rows.iter().map(|r| r * r).sum()).sqrt() * COVER;
+            Block { spectral: spectral_norm(matrix), long }
+        };
+        let blocks = (0..n_blocks).map(block).collect();
+        Map { weights, bias, eps, rows, blocks }
+    }
+
+    /// The same for a layer's map.
+    pub fn folded(map: &Linear, norm: Option<&Norm>, n_blocks: usize) -> Map {
+        Map::new(map.weight.view(), map.bias.as_ref(), norm, n_blocks)
+    }
+
+    /// `W x + b` without radii.
+    pub fn middles(&self, x: &Column) -> Vec<Wide> {
+        wide::map(&self.weights, &self.bias, &x.x)
+    }
+
+    /// Radius of each block of outputs.
+    pub fn radii(&self, x: &Column) -> Vec<Lanes> {
+        let reach = x.reach();
+        let of_block = |block: &Block| {
+            let radius = |l: usize| block.spectral * x.radius[l] + self.eps * block.long * reach[l];
+            let radii: Lanes = std::array::from_fn(|l| COVER * radius(l) + TINY);
+            radii
+        };
+        self.blocks.iter().map(of_block).collect()
+    }
+
+    /// `W x + b` for a map with one block.
+    pub fn apply(&self, x: &Column) -> Column {
+        let radius = self.radii(x).first().copied().unwrap_or([f64::INFINITY; LANES]);
+        Column { x: self.middles(x), radius }
+    }
+}

@@ -1,0 +1,136 @@
+//! Eight numbers at once in double-double arithmetic: some 106 bits each, at vector speed.
+//!
+//! A number is the exact sum of two floats, `hi + lo` with `|lo| <= ulp(hi)/2`. Algorithms and bounds: Dekker 1971; Joldes,
+//! Muller, Popescu, *Tight and rigorous error bounds for basic building blocks of double-word arithmetic* (2017), theorems
+//! 3.1 (sum, `3u²`), 4.3 (product with a float, `2u²`), 5.3 (product, `5u²`), `u = 2^−53`. Every operation here errs by at
+//! most [`EPS`]` = 64u²` of its result, plus [`TINY`] where something underflows. An overflow ends in NaN or ∞, and so does
+//! every length computed from it.
+//!
+//! A fused multiply-add gives the exact error of a product. Functions are inlined into kernels that are compiled for
+//! several instruction sets; without one that has it the library's (slow, and as exact) is called.
+
+mod kernels;
+
+use std::array::from_fn;
+
+use super::precise::Precise;
+pub use kernels::{
+    EXP_EPS, Normed, Wave, activate, add_to, combine, distance, dot, exp, length, map, mean, multiply, norm,
+    product_eps, rotate, scale,
+};
+
+/// Numbers in a [`Wide`].
+pub const LANES: usize = 8;
+/// Relative error of one operation, `2^−100`.
+pub const EPS: f64 = f64::from_bits((1023 - 100) << 52);
+/// Absolute error of a whole kernel by underflow, with room to spare.
+pub const TINY: f64 = 1e-280;
+
+/// A float per lane.
+pub type Lanes = [f64; LANES];
+
+/// Eight double-double numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[must_use]
+pub struct Wide {
+    /// Nearest floats.
+    pub hi: Lanes,
+    /// What they lack.
+    pub lo: Lanes,
+}
+
+/// `a + b` exactly, as a float and its error (Knuth 1969).
+#[inline(always)]
+fn two_sum(a: Lanes, b: Lanes) -> (Lanes, Lanes) {
+    let s: Lanes = from_fn(|l| a[l] + b[l]);
+    let t: Lanes = from_fn(|l| s[l] - a[l]);
+    (s, from_fn(|l| (a[l] - (s[l] - t[l])) + (b[l] - t[l])))
+}
+
+/// The same where `|a| >= |b|` or `a = 0` (Dekker 1971).
+#[inline(always)]
+fn fast_two_sum(a: Lanes, b: Lanes) -> Wide {
+    let s: Lanes = from_fn(|l| a[l] + b[l]);
+    Wide { hi: s, lo: from_fn(|l| b[l] - (s[l] - a[l])) }
+}
+
+impl Wide {
+    /// Zero in every lane.
+    pub const ZERO: Wide = Wide { hi: [0.0; LANES], lo: [0.0; LANES] };
+
+    /// The same float in every lane, exactly.
+    #[inline(always)]
+    pub fn splat(x: f64) -> Wide {
+        Wide { hi: [x; LANES], lo: [0.0; LANES] }
+    }
+
+    /// The same number in every lane.
+    #[inline(always)]
+    pub fn constant((hi, lo): (f64, f64)) -> Wide {
+        Wide { hi: [hi; LANES], lo: [lo; LANES] }
+    }
+
+    /// Floats, exactly.
+    pub fn floats(hi: Lanes) -> Wide {
+        Wide { hi, lo: [0.0; LANES] }
+    }
+
+    #[inline(always)]
+    fn plus(self, y: Wide) -> Wide {
+        let (sh, sl) = two_sum(self.hi, y.hi);
+        let (th, tl) = two_sum(self.lo, y.lo);
+        let v = fast_two_sum(sh, from_fn(|l| sl[l] + th[l]));
+        fast_two_sum(v.hi, from_fn(|l| tl[l] + v.lo[l]))
+    }
+
+    #[inline(always)]
+    fn negated(self) -> Wide {
+        Wide { hi: from_fn(|l| -self.hi[l]), lo: from_fn(|l| -self.lo[l]) }
+    }
+
+    #[inline(always)]
+    fn times(self, y: Wide) -> Wide {
+        let c: Lanes = from_fn(|l| self.hi[l] * y.hi[l]);
+        let e: Lanes = from_fn(|l| self.hi[l].mul_add(y.hi[l], -c[l]));
+        let t: Lanes = from_fn(|l| self.lo[l].mul_add(y.hi[l], self.hi[l] * y.lo[l]));
+        fast_two_sum(c, from_fn(|l| e[l] + t[l]))
+    }
+
+    #[inline(always)]
+    fn times_float(self, y: Lanes) -> Wide {
+        let c: Lanes = from_fn(|l| self.hi[l] * y[l]);
+        let e: Lanes = from_fn(|l| self.hi[l].mul_add(y[l], -c[l]));
+        fast_two_sum(c, from_fn(|l| self.lo[l].mul_add(y[l], e[l])))
+    }
+
+    /// `1/x`: with `y ≈ 1/x` to `3u` and `r = 1 − x y`, `y + y r` errs by `r²`, which is `9u²`, and three operations.
+    #[inline(always)]
+    fn recip(self) -> Wide {
+        let y: Lanes = from_fn(|l| 1.0 / self.hi[l]);
+        let r = Wide::splat(1.0).plus(self.times_float(y).negated());
+        Wide::floats(y).plus(r.times_float(y))
+    }
+
+    /// `1/√x`: with `y ≈ 1/√x` to `3u` and `r = 1 − x y²`, `y + y r/2` errs by `3r²/8`, which is `14u²`, and four operations.
+    #[inline(always)]
+    fn rsqrt(self) -> Wide {
+        let y: Lanes = from_fn(|l| 1.0 / self.hi[l].sqrt());
+        let r = Wide::splat(1.0).plus(self.times_float(y).times_float(y).negated());
+        Wide::floats(y).plus(r.times_float(from_fn(|l| 0.5 * y[l])))
+    }
+}
+
+/// The number nearest to the middle of a ball, as `(hi, lo)`, and a bound on how far the ball's members lie from it.
+#[must_use]
+pub fn nearest<const L: usize>(x: Precise<L>) -> ((f64, f64), f64) {
+    let (hi, _) = x.enclose().mid_rad();
+    let rest = x - Precise::float(hi);
+    let (lo, _) = rest.enclose().mid_rad();
+    // Summing brings the two into the form `|lo| <= ulp(hi)/2`.
+    let sum = hi + lo;
+    let low = lo - (sum - hi);
+    ((sum, low), (x - Precise::float(sum) - Precise::float(low)).magnitude())
+}
+
+#[cfg(test)]
+mod tests;

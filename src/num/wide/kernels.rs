@@ -1,0 +1,234 @@
+//! The operations of a network on eight columns, each compiled for several instruction sets.
+
+use multiversion::multiversion;
+use std::array::from_fn;
+
+use super::{EPS, LANES, Lanes, Wide, two_sum};
+
+/// Relative error of [`exp`], `2^−98`.
+pub const EXP_EPS: f64 = 4.0 * EPS;
+
+/// A factor on `‖row‖ ‖x‖` that bounds the error of one entry of [`map`] with `n` inputs.
+///
+/// The high sum is exact up to what goes into the low one. That one has three terms per input, each at most `(n + 2) u M`
+/// in sum with `M = Σ|w||x|`, and errs by `γ_3n` of them; one operation ends it.
+#[must_use]
+pub fn product_eps(n: usize) -> f64 {
+    let n = n as f64;
+    // u² = EPS / 64
+    EPS * ((3.0 * n + 8.0) * (n + 4.0) / 64.0 + n + 6.0)
+}
+
+/// `y_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn map(weights: &[f64], bias: &[(f64, f64)], x: &[Wide]) -> Vec<Wide> {
+    let one = |(row, &(hi, lo)): (&[f64], &(f64, f64))| {
+        let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
+        for (&w, x) in row.iter().zip(x) {
+            let p: Lanes = from_fn(|l| w * x.hi[l]);
+            let e: Lanes = from_fn(|l| w.mul_add(x.hi[l], -p[l]));
+            let (s, t) = two_sum(high, p);
+            high = s;
+            low = from_fn(|l| low[l] + (t[l] + w.mul_add(x.lo[l], e[l])));
+        }
+        let (hi, lo) = two_sum(high, low);
+        Wide { hi, lo }
+    };
+    weights.chunks_exact(x.len()).zip(bias).map(one).collect()
+}
+
+/// `x += y`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn add_to(x: &mut [Wide], y: &[Wide]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = x.plus(*y));
+}
+
+/// `x ⊙= y`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn multiply(x: &mut [Wide], y: &[Wide]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = x.times(*y));
+}
+
+/// Sum of products, an error of `(n + 2) EPS Σ|x||y|`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn dot(x: &[Wide], y: &[Wide]) -> Wide {
+    x.iter().zip(y).fold(Wide::ZERO, |sum, (x, y)| sum.plus(x.times(*y)))
+}
+
+/// `x · factor`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn scale(x: Wide, factor: (f64, f64)) -> Wide {
+    x.times(Wide::constant(factor))
+}
+
+/// Euclidean length of each lane, up to a factor of `1 ± 1e-9`; NaN or ∞ where a number is.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn length(x: &[Wide]) -> Lanes {
+    let mut sum = [0.0; LANES];
+    for x in x {
+        sum = from_fn(|l| sum[l] + x.hi[l] * x.hi[l]);
+    }
+    from_fn(|l| sum[l].sqrt())
+}
+
+/// `Σ_j w_j x_j` in floats, roughly.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn mean(weights: &[Lanes], x: &[&[Wide]]) -> Vec<Lanes> {
+    let feature = |i: usize| {
+        let mut sum = [0.0; LANES];
+        for (w, x) in weights.iter().zip(x) {
+            sum = from_fn(|l| sum[l] + w[l] * x[i].hi[l]);
+        }
+        sum
+    };
+    (0..x[0].len()).map(feature).collect()
+}
+
+/// Euclidean distance of `x` from the floats `y`, up to a factor of `1 ± 1e-9` and to `1e-14` of both lengths.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn distance(x: &[Wide], y: &[Lanes]) -> Lanes {
+    let mut sum = [0.0; LANES];
+    for (x, y) in x.iter().zip(y) {
+        sum = from_fn(|l| sum[l] + (x.hi[l] - y[l]) * (x.hi[l] - y[l]));
+    }
+    from_fn(|l| sum[l].sqrt())
+}
+
+/// A normalised vector.
+#[derive(Debug)]
+pub struct Normed {
+    /// `(x − m) / √(mean square + ε)`.
+    pub out: Vec<Wide>,
+    /// `√(mean square + ε)` up to a factor of `1 ± 1e-9`.
+    pub root: Lanes,
+}
+
+/// Divides by the root of the mean square; subtracts the mean before if `centred`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn norm(x: &[Wide], centred: bool, eps: f64) -> Normed {
+    let inverse_n = Wide::splat(x.len() as f64).recip();
+    let mut mean = Wide::ZERO;
+    if centred {
+        mean = x.iter().fold(mean, |sum, x| sum.plus(*x)).times(inverse_n);
+    }
+    let mut out: Vec<Wide> = x.iter().map(|x| x.plus(mean.negated())).collect();
+    let squares = out.iter().fold(Wide::ZERO, |sum, x| sum.plus(x.times(*x)));
+    let inverse = squares.times(inverse_n).plus(Wide::splat(eps)).rsqrt();
+    out.iter_mut().for_each(|x| *x = x.times(inverse));
+    Normed { out, root: from_fn(|l| 1.0 / inverse.hi[l]) }
+}
+
+/// Rotates elements `i` and `i + n/2` by the angle with these `(sin, cos)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn rotate(head: &mut [Wide], turns: &[[(f64, f64); 2]]) {
+    for (i, [sin, cos]) in turns.iter().enumerate() {
+        let (sin, cos) = (Wide::constant(*sin), Wide::constant(*cos));
+        let (a, b) = (head[i], head[i + turns.len()]);
+        head[i] = a.times(cos).plus(b.times(sin).negated());
+        head[i + turns.len()] = b.times(cos).plus(a.times(sin));
+    }
+}
+
+/// `e^(s − max)` and their sum, for the scores of each lane: softmax without its division.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn exp(scores: &mut [Wide]) -> Wide {
+    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| from_fn(|l| top[l].max(s.hi[l])));
+    let mut sum = Wide::ZERO;
+    for s in scores {
+        *s = exp_one(s.plus(Wide::floats(from_fn(|l| -top[l]))));
+        sum = sum.plus(*s);
+    }
+    sum
+}
+
+/// `Σ_j w_j v_j / total`, `[features]`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn combine(weights: &[Wide], total: Wide, values: &[&[Wide]], out: &mut Vec<Wide>) {
+    let inverse = total.recip();
+    for i in 0..values[0].len() {
+        let sum = weights.iter().zip(values).fold(Wide::ZERO, |sum, (w, value)| sum.plus(w.times(value[i])));
+        out.push(sum.times(inverse));
+    }
+}
+
+/// What an activation multiplies `x` by.
+#[derive(Debug, Clone, Copy)]
+pub enum Wave {
+    /// `1` above zero, `0` below.
+    Step,
+    /// `σ(x)`.
+    Sigmoid,
+    /// `σ(x (a + b x²))`.
+    Cubic((f64, f64), (f64, f64)),
+}
+
+/// `x` times its wave, in place. Errs by `4 EXP_EPS |x|`: an argument `t` of σ that errs by `8 EPS |t|` moves it by at most
+/// `8 EPS |t| σ(1 − σ) <= 2 EPS`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn activate(wave: Wave, x: &mut [Wide]) {
+    for x in x {
+        let sigmoid = |t: Wide| Wide::splat(1.0).plus(exp_one(t.negated())).recip();
+        *x = match wave {
+            Wave::Step => {
+                let keep: Lanes = from_fn(|l| if x.hi[l] > 0.0 { 1.0 } else { 0.0 });
+                x.times_float(keep)
+            }
+            Wave::Sigmoid => x.times(sigmoid(*x)),
+            Wave::Cubic(a, b) => {
+                let inner = Wide::constant(a).plus(Wide::constant(b).times(x.times(*x)));
+                x.times(sigmoid(x.times(inner)))
+            }
+        };
+    }
+}
+
+/// `ln 2` in three parts; the first has 40 bits, so that its products with whole numbers below 2¹³ are exact.
+const LN_2: [f64; 3] = [0.6931471805592082, 7.371002565167799e-13, 1.94704509238075e-31];
+/// Arguments are cut to this magnitude.
+const MOST: f64 = 700.0;
+/// `1/k!` for k from 12 down to 1, as sums of two floats.
+const COEFFICIENTS: [(f64, f64); 12] = [
+    (2.08767569878681e-09, -1.20734505911326e-25),
+    (2.505210838544172e-08, -1.448814070935912e-24),
+    (2.755731922398589e-07, 2.3767714622250297e-23),
+    (2.7557319223985893e-06, -1.858393274046472e-22),
+    (2.48015873015873e-05, 2.1511947866775882e-23),
+    (0.0001984126984126984, 1.7209558293420705e-22),
+    (0.001388888888888889, -5.300543954373577e-20),
+    (0.008333333333333333, 1.1564823173178714e-19),
+    (0.041666666666666664, 2.3129646346357427e-18),
+    (0.16666666666666666, 9.25185853854297e-18),
+    (0.5, 0.0),
+    (1.0, 0.0),
+];
+
+/// `e^x`: `2^n e^r`, and `e^r − 1` by its series at `r/64` and six steps `p <- 2p + p²`.
+///
+/// The series is cut after twelve terms, below `2^−120` of the value. An argument reduced exactly but for one operation,
+/// twelve of Horner's steps on numbers below 0.006, and six squarings, each of which adds `8u²` and passes on at most 1.2 of
+/// the relative error before: less than `64u²` in all, and [`EXP_EPS`] is `256u²`. Below −700 the value is as small as
+/// [`TINY`](super::TINY).
+#[inline(always)]
+fn exp_one(x: Wide) -> Wide {
+    // Adding and subtracting 1.5·2⁵² rounds to a whole number, which then sits in the low bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let inside: Lanes = from_fn(|l| if x.hi[l].abs() <= MOST { 1.0 } else { 0.0 });
+    // A NaN stays one.
+    let x = Wide { hi: from_fn(|l| x.hi[l].clamp(-MOST, MOST)), lo: from_fn(|l| inside[l] * x.lo[l]) };
+    let shifted: Lanes = from_fn(|l| x.hi[l] * std::f64::consts::LOG2_E + ROUND);
+    let n: Lanes = from_fn(|l| shifted[l] - ROUND);
+    let (high, low) = (from_fn(|l| -n[l] * LN_2[0]), Wide::constant((LN_2[1], LN_2[2])).times_float(n));
+    let r = x.plus(Wide::floats(high)).plus(low.negated());
+    let r = r.times_float([1.0 / 64.0; LANES]);
+    let mut p = Wide::constant(COEFFICIENTS[0]);
+    for &c in &COEFFICIENTS[1..] {
+        p = p.times(r).plus(Wide::constant(c));
+    }
+    p = p.times(r);
+    for _ in 0..6 {
+        p = p.times_float([2.0; LANES]).plus(p.times(p));
+    }
+    let power: Lanes = from_fn(|l| f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)));
+    let p = Wide::splat(1.0).plus(p);
+    Wide { hi: from_fn(|l| p.hi[l] * power[l]), lo: from_fn(|l| p.lo[l] * power[l]) }
+}
