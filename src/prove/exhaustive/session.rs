@@ -52,6 +52,7 @@ struct Watcher<'a> {
 pub fn is_open(bounds: &Bounds, aim: Aim<'_>) -> bool {
     match aim {
         Aim::Exceed(thresholds) => thresholds.iter().any(|t| bounds.answer(t) == Answer::Unknown),
+        Aim::Violate(limit) => !limit.admits(bounds.upper) && !limit.exceeded_by(bounds.lower()),
         Aim::Narrow { gap } => bounds.upper - bounds.lower() > gap,
     }
 }
@@ -75,7 +76,7 @@ impl Session<'_> {
                     all[i].answer(t) != Answer::Unknown
                         || extremes.best.as_ref().is_some_and(|best| t.exceeded_by(best.lower))
                 }),
-                Aim::Narrow { .. } => false,
+                Aim::Narrow { .. } | Aim::Violate(_) => false,
             };
             open.iter().zip(&tally.all).all(refuted)
         };
