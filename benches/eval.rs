@@ -20,8 +20,8 @@ fn flop_per_position(model: &Model) -> usize {
             MlpKind::Plain { up, down } => up.weight.len() + down.weight.len(),
             MlpKind::Gated { gate, up, down } => gate.weight.len() + up.weight.len() + down.weight.len(),
         },
-        // No recurrent model is timed here.
-        Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => 0,
+        // No such model is timed here.
+        Layer::Parallel(_) | Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => 0,
     });
     2 * weights.sum::<usize>()
 }

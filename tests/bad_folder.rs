@@ -1,6 +1,9 @@
 //! Defective model folders, one defect each: a clear error that names the place and the way out, and never a panic.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+#[path = "bad_folder/families.rs"]
+mod families;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +90,16 @@ const NORM: &str = "model.norm.weight";
 
 #[test]
 fn fixtures_load_undamaged() {
-    for name in [LLAMA, "qwen2", "gpt2-bare-f16", "gpt2-shards-bf16", "hooked-heads"] {
+    for name in [
+        LLAMA,
+        "qwen2",
+        "qwen3",
+        "neox",
+        "neox-sequential",
+        "gpt2-bare-f16",
+        "gpt2-shards-bf16",
+        "hooked-heads",
+    ] {
         let copy = Copy::of(name);
         ModelFolder::open(copy.dir.path()).unwrap().load().unwrap();
         copy.weights_if_single(|_, _| {});
@@ -366,24 +378,6 @@ fn settings() {
     let copy = Copy::of(LLAMA);
     fs::write(copy.path("config.json"), "{\"model_type\": \"llama\",").unwrap();
     copy.expect(&["config.json is not valid", "line 1"]);
-}
-
-#[test]
-fn recurrent_models() {
-    let expect = |name: &str, key: &str, value: Value, fragments: &[&str]| {
-        let copy = Copy::of(name);
-        copy.config(|config| drop(config.insert(key.into(), value)));
-        copy.expect(fragments);
-    };
-    expect("rwkv4-tied", "rescale_every", json!(6), &["rescale_every = 6", "must be 0"]);
-    expect("rwkv4-tied", "attention_hidden_size", json!(8), &["attention.key.weight", "[6, 8]", "[8, 8]"]);
-    expect("rwkv4-tied", "head_size", json!(4), &["head_size = 4 is not understood for a rwkv model"]);
-    expect("rwkv7-norm-f16", "head_size", json!(8), &["head_size = 8", "num_attention_heads"]);
-    expect("rwkv7-norm-f16", "num_attention_heads", json!(3), &["must divide hidden_size = 8"]);
-    expect("rwkv7-norm-f16", "use_ln0", json!(false), &["uses tensor blocks.0.ln0.bias"]);
-    let narrow = Copy::of("rwkv7-norm-f16");
-    narrow.weights(|header, _| header["blocks.1.att.w1"]["shape"] = json!([24]));
-    narrow.expect(&["blocks.1.att.w1", "[24]"]);
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub(crate) enum Family {
     Llama,
     /// `qwen2`: llama with biases on queries, keys and values.
     Qwen2,
+    /// `qwen3`: llama with an RMSNorm on each query and key head.
+    Qwen3,
+    /// `gpt_neox`: attention and MLP side by side, rotary positions on a part of each head.
+    Neox,
     /// `hooked_transformer`: the TransformerLens layout, attention only, without norms.
     Hooked,
     /// `rwkv`: RWKV-4, recurrent.
@@ -109,11 +113,23 @@ impl Family {
                     &fixed,
                     &format!("{llama} sliding_window max_window_layers layer_types"),
                 )?;
-                let kinds: Vec<String> = config.get("layer_types")?.unwrap_or_default();
-                if kinds.iter().any(|kind| kind != "full_attention") {
-                    return Err(InputError::Config("layer_types holds others than full_attention".into()));
-                }
+                full_attention_only(config)?;
                 Ok(Family::Qwen2)
+            }
+            "qwen3" => {
+                let fixed = [("use_sliding_window", "false"), ("is_encoder_decoder", "false")];
+                let more = "attention_bias sliding_window max_window_layers layer_types";
+                config.refuse_unknown(&fixed, &format!("{llama} {more}"))?;
+                full_attention_only(config)?;
+                config.size("head_dim")?;
+                Ok(Family::Qwen3)
+            }
+            "gpt_neox" => {
+                let free = "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads
+                    max_position_embeddings layer_norm_eps rotary_pct rotary_emb_base hidden_act attention_bias
+                    use_parallel_residual tie_word_embeddings is_decoder";
+                config.refuse_unknown(&[("is_encoder_decoder", "false")], free)?;
+                Ok(Family::Neox)
             }
             "hooked_transformer" => {
                 let fixed = [
@@ -155,7 +171,7 @@ impl Family {
                 Ok(Family::Rwkv7)
             }
             other => {
-                let known = "gpt2, llama, qwen2, hooked_transformer, rwkv, rwkv7";
+                let known = "gpt2, gpt_neox, llama, qwen2, qwen3, hooked_transformer, rwkv, rwkv7";
                 Err(InputError::Config(format!("model_type {other:?} is not one of {known}")))
             }
         }
@@ -171,9 +187,15 @@ impl Family {
     pub fn reads(self, name: &str, scope: Scope, is_tied: bool) -> bool {
         let (norm, embed, unembed, unused): (&str, &str, &str, &[&str]) = match self {
             Family::Gpt2 => ("ln_f.", "wte.", "lm_head.", &[".attn.bias", ".attn.masked_bias"]),
-            Family::Llama | Family::Qwen2 => {
+            Family::Llama | Family::Qwen2 | Family::Qwen3 => {
                 ("norm.", "embed_tokens.", "lm_head.", &[".rotary_emb.inv_freq"])
             }
+            Family::Neox => (
+                "final_layer_norm.",
+                "embed_in.",
+                "embed_out.",
+                &[".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
+            ),
             Family::Hooked => ("ln_final.", "embed.", "unembed.", &[".attn.mask", ".attn.IGNORE"]),
             Family::Rwkv4 => ("ln_out.", "embeddings.", "head.", &[]),
             // The first layer has no earlier values to blend in.
@@ -190,6 +212,14 @@ impl Family {
     }
 }
 
+fn full_attention_only(config: &Config) -> Result<(), InputError> {
+    let kinds: Vec<String> = config.get("layer_types")?.unwrap_or_default();
+    if kinds.iter().any(|kind| kind != "full_attention") {
+        return Err(InputError::Config("layer_types holds others than full_attention".into()));
+    }
+    Ok(())
+}
+
 impl Folder {
     /// Whether layers carry a state from position to position.
     pub fn is_recurrent(&self) -> bool {
@@ -203,8 +233,8 @@ impl Folder {
     pub fn vocabulary_and_width(&self) -> Result<[usize; 2], InputError> {
         let [vocabulary, width] = match self.family {
             Family::Gpt2 => ["vocab_size", "n_embd"],
-            Family::Llama | Family::Qwen2 | Family::Rwkv4 | Family::Rwkv7 => ["vocab_size", "hidden_size"],
             Family::Hooked => ["d_vocab", "d_model"],
+            _ => ["vocab_size", "hidden_size"],
         };
         Ok([self.config.size(vocabulary)?, self.config.size(width)?])
     }
@@ -218,7 +248,12 @@ impl Folder {
                 unembed: Cow::Borrowed(self.unembed("lm_head.weight", "wte.weight", &shape)?),
                 bias: self.find("lm_head.bias", &[vocabulary])?,
             }),
-            Family::Llama | Family::Qwen2 => Ok(Head {
+            Family::Neox => Ok(Head {
+                norm: Some(self.layer_norm("final_layer_norm", width)?),
+                unembed: Cow::Borrowed(self.unembed("embed_out.weight", "embed_in.weight", &shape)?),
+                bias: None,
+            }),
+            Family::Llama | Family::Qwen2 | Family::Qwen3 => Ok(Head {
                 norm: Some(self.rms_norm("norm.weight", width)?),
                 unembed: Cow::Borrowed(self.unembed("lm_head.weight", "embed_tokens.weight", &shape)?),
                 bias: None,
@@ -265,7 +300,10 @@ impl Folder {
             centring: Centring::Mean,
             gain: self.tensor(&format!("{name}.weight"), &[width])?,
             shift: self.find(&format!("{name}.bias"), &[width])?,
-            epsilon: self.epsilon("layer_norm_epsilon", "1e-5")?,
+            epsilon: match self.family {
+                Family::Neox => self.epsilon("layer_norm_eps", "1e-5")?,
+                _ => self.epsilon("layer_norm_epsilon", "1e-5")?,
+            },
         })
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct Folder {
     pub config: Config,
     /// Its `model_type`.
     pub family: Family,
-    /// Under their names without `transformer.`, `model.` or `rwkv.` in front.
+    /// Under their names without `transformer.`, `model.`, `gpt_neox.` or `rwkv.` in front.
     tensors: BTreeMap<String, Tensor>,
     /// Names that a rule asked for.
     used: RefCell<BTreeSet<String>>,
@@ -92,7 +92,7 @@ impl Folder {
         Ok(Folder { digest: digest(&hashes), config, family, tensors, used: RefCell::default() })
     }
 
-    /// The tensor `name` (without `transformer.`, `model.` or `rwkv.` in front) if it is there; its shape must be `shape`.
+    /// The tensor `name` (without `transformer.`, `model.`, `gpt_neox.` or `rwkv.` in front) if it is there; its shape must be `shape`.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&Tensor>, InputError> {
         self.used.borrow_mut().insert(name.into());
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };

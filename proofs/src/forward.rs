@@ -77,6 +77,13 @@ pub(crate) fn logits_of_tree(
                         x[k] = sum(&x[k], &feed_forward(&mlp, &x[k])?);
                     }
                 }
+                Layer::Parallel(attention, mlp) => {
+                    let before: Vec<_> = read.iter().map(|&k| x[k].clone()).collect();
+                    attend(&attention, &mut x, nodes, read)?;
+                    for (&k, before) in read.iter().zip(&before) {
+                        x[k] = sum(&x[k], &feed_forward(&mlp, before)?);
+                    }
+                }
                 Layer::Wkv4(layer) => wkv4(&layer, &mut x)?,
                 Layer::Wkv7(layer) => wkv7(&layer, &mut x, &mut first_values)?,
                 Layer::ChannelMix(layer) => channel_mix(&layer, &mut x)?,
@@ -130,7 +137,9 @@ fn attend(
     let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
     let longest = nodes.iter().map(|node| node.position + 1).max().unwrap_or(0);
     let rotations = match &attention.rotary {
-        Some(theta) => (0..longest).map(|p| turns(theta, head_dim, p)).collect::<Result<Vec<_>, _>>()?,
+        Some((theta, rotated)) => {
+            (0..longest).map(|p| turns(theta, *rotated, p)).collect::<Result<Vec<_>, _>>()?
+        }
         None => Vec::new(),
     };
     // Rows of queries, keys and values, `[node, (n_heads + 2 n_kv_heads) head_dim]`.
@@ -138,6 +147,12 @@ fn attend(
     for (node, x) in nodes.iter().zip(x.iter()) {
         let input = Vector::new(&normalised(attention.norm.as_ref(), x)?);
         let mut row: Vec<Interval> = attention.projections.iter().flat_map(|p| p.apply(&input)).collect();
+        if let Some([of_query, of_key]) = &attention.head_norms {
+            for (i, head) in row.chunks_exact_mut(head_dim).take(n_heads + n_kv_heads).enumerate() {
+                let norm = if i < n_heads { of_query } else { of_key };
+                head.clone_from_slice(&normalised(Some(norm), head)?);
+            }
+        }
         if let Some(turns) = rotations.get(node.position) {
             row.chunks_exact_mut(head_dim).take(n_heads + n_kv_heads).for_each(|head| rotate(head, turns));
         }
@@ -167,14 +182,14 @@ fn attend(
     Ok(())
 }
 
-/// `(sin, cos)` of `position · θ^(−2i/head_dim)` for each pair `i`.
-fn turns(theta: &Interval, head_dim: usize, position: usize) -> Result<Vec<(Interval, Interval)>, Reject> {
+/// `(sin, cos)` of `position · θ^(−2i/rotated)` for each pair `i` of the elements that are rotated.
+fn turns(theta: &Interval, rotated: usize, position: usize) -> Result<Vec<(Interval, Interval)>, Reject> {
     let (ln_theta, position) = (ln(theta)?, Interval::from_int(position));
     let turn = |i: usize| {
-        let fraction = Interval::from_int(2 * i).divide(&Interval::from_int(head_dim), "a rotation")?;
+        let fraction = Interval::from_int(2 * i).divide(&Interval::from_int(rotated), "a rotation")?;
         sin_cos(&(&exp_nonpositive(&-(&fraction * &ln_theta)) * &position))
     };
-    (0..head_dim / 2).map(turn).collect()
+    (0..rotated / 2).map(turn).collect()
 }
 
 /// Rotates elements `i` and `i + half` by angle `i`.

@@ -16,6 +16,8 @@ use crate::tensor::Tensor;
 pub(crate) enum Layer<'a> {
     Attention(Attention<'a>),
     Mlp(Mlp<'a>),
+    /// `x += attention(norm(x)) + mlp(norm'(x))`.
+    Parallel(Attention<'a>, Mlp<'a>),
     Wkv4(Wkv4<'a>),
     Wkv7(Box<Wkv7<'a>>),
     ChannelMix(ChannelMix<'a>),
@@ -33,8 +35,10 @@ pub(crate) struct Attention<'a> {
     pub head_dim: usize,
     /// Scores are `q·k / divisor`.
     pub divisor: Interval,
-    /// θ of the rotary embedding.
-    pub rotary: Option<Interval>,
+    /// Norms of each query head and of each key head, before the rotation.
+    pub head_norms: Option<[Norm<'a>; 2]>,
+    /// θ of the rotary embedding, and how many elements of each head it rotates.
+    pub rotary: Option<(Interval, usize)>,
 }
 
 /// `down(act(up(x)))`, or `down(act(gate(x)) ⊙ up(x))`.
@@ -67,7 +71,7 @@ impl Folder {
     pub fn context(&self) -> Result<usize, InputError> {
         self.config.size(match self.family {
             Family::Gpt2 => "n_positions",
-            Family::Llama | Family::Qwen2 => "max_position_embeddings",
+            Family::Llama | Family::Qwen2 | Family::Qwen3 | Family::Neox => "max_position_embeddings",
             Family::Hooked => "n_ctx",
             Family::Rwkv4 | Family::Rwkv7 => "context_length",
         })
@@ -77,8 +81,8 @@ impl Folder {
     pub fn n_blocks(&self) -> Result<usize, InputError> {
         self.config.size(match self.family {
             Family::Gpt2 => "n_layer",
-            Family::Llama | Family::Qwen2 | Family::Rwkv4 | Family::Rwkv7 => "num_hidden_layers",
             Family::Hooked => "n_layers",
+            _ => "num_hidden_layers",
         })
     }
 
@@ -87,7 +91,8 @@ impl Folder {
         let shape @ [_, width] = self.vocabulary_and_width()?;
         let (tokens, positions) = match self.family {
             Family::Gpt2 => ("wte.weight", Some("wpe.weight")),
-            Family::Llama | Family::Qwen2 => ("embed_tokens.weight", None),
+            Family::Llama | Family::Qwen2 | Family::Qwen3 => ("embed_tokens.weight", None),
+            Family::Neox => ("embed_in.weight", None),
             Family::Hooked => ("embed.W_E", Some("pos_embed.W_pos")),
             Family::Rwkv4 => ("embeddings.weight", None),
             Family::Rwkv7 => ("emb.weight", None),
@@ -101,7 +106,8 @@ impl Folder {
     pub fn block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
         match self.family {
             Family::Gpt2 => self.gpt2_block(i),
-            Family::Llama | Family::Qwen2 => self.llama_block(i),
+            Family::Llama | Family::Qwen2 | Family::Qwen3 => self.llama_block(i),
+            Family::Neox => self.neox_block(i),
             Family::Hooked => self.hooked_block(i),
             Family::Rwkv4 => self.rwkv4_block(i),
             Family::Rwkv7 => self.rwkv7_block(i),
@@ -134,6 +140,7 @@ impl Folder {
             n_kv_heads: n_heads,
             head_dim,
             divisor,
+            head_norms: None,
             rotary: None,
         };
         let mlp = Mlp {
@@ -184,7 +191,14 @@ impl Folder {
             n_kv_heads,
             head_dim,
             divisor: Interval::from_int(head_dim).sqrt(),
-            rotary: Some(self.rope_theta()?),
+            head_norms: match self.family {
+                Family::Qwen3 => Some([
+                    self.rms_norm(&format!("layers.{i}.self_attn.q_norm.weight"), head_dim)?,
+                    self.rms_norm(&format!("layers.{i}.self_attn.k_norm.weight"), head_dim)?,
+                ]),
+                _ => None,
+            },
+            rotary: Some((self.rope_theta()?, head_dim)),
         };
         let mlp = Mlp {
             norm: Some(self.rms_norm(&format!("layers.{i}.post_attention_layernorm.weight"), d)?),
@@ -194,6 +208,77 @@ impl Folder {
             activation: self.activation("hidden_act", "silu")?,
         };
         Ok(vec![Layer::Attention(attention), Layer::Mlp(mlp)])
+    }
+
+    /// Weights are stored `[out, in]`; the query, key and value of a head lie together.
+    fn neox_block(&self, i: usize) -> Result<Vec<Layer<'_>>, InputError> {
+        let config = &self.config;
+        let (d, inner) = (config.size("hidden_size")?, config.size("intermediate_size")?);
+        let n_heads = config.size("num_attention_heads")?;
+        let head_dim = quotient(d, n_heads, "hidden_size", "num_attention_heads")?;
+        let is_set = |key: &str| Ok::<bool, InputError>(config.get(key)?.unwrap_or(true));
+        let tensors = |part: &str, shape: [usize; 2], has_bias: bool| {
+            let weight = self.tensor(&format!("layers.{i}.{part}.weight"), &shape)?;
+            let bias = format!("layers.{i}.{part}.bias");
+            let bias = if has_bias { Some(self.tensor(&bias, &shape[..1])?) } else { None };
+            Ok::<_, InputError>((weight, bias))
+        };
+        let linear =
+            |part: &str, [rows, columns]: [usize; 2], has_bias: bool| -> Result<Linear, InputError> {
+                let (weight, bias) = tensors(part, [rows, columns], has_bias)?;
+                Ok(Linear::new(weight, [rows, columns], |r, c| r * columns + c, bias))
+            };
+        let has_bias = is_set("attention_bias")?;
+        let (joint, bias) = tensors("attention.query_key_value", [3 * d, d], has_bias)?;
+        let mut projections = Vec::with_capacity(3 * n_heads);
+        for part in 0..3 {
+            for head in 0..n_heads {
+                let rows = (3 * head + part) * head_dim..(3 * head + part + 1) * head_dim;
+                let bias = bias.map(|bias| bias.rows(rows.clone()));
+                let at = |r: usize, c: usize| r * d + c;
+                projections.push(Linear::new(&joint.rows(rows), [head_dim, d], at, bias.as_ref()));
+            }
+        }
+        let attention = Attention {
+            norm: Some(self.layer_norm(&format!("layers.{i}.input_layernorm"), d)?),
+            projections,
+            output: linear("attention.dense", [d, d], has_bias)?,
+            n_heads,
+            n_kv_heads: n_heads,
+            head_dim,
+            divisor: Interval::from_int(head_dim).sqrt(),
+            head_norms: None,
+            rotary: Some(self.partial_rotation(head_dim)?),
+        };
+        let mlp = Mlp {
+            norm: Some(self.layer_norm(&format!("layers.{i}.post_attention_layernorm"), d)?),
+            gate: None,
+            up: linear("mlp.dense_h_to_4h", [inner, d], true)?,
+            down: linear("mlp.dense_4h_to_h", [d, inner], true)?,
+            activation: self.activation("hidden_act", "gelu")?,
+        };
+        if is_set("use_parallel_residual")? {
+            Ok(vec![Layer::Parallel(attention, mlp)])
+        } else {
+            Ok(vec![Layer::Attention(attention), Layer::Mlp(mlp)])
+        }
+    }
+
+    /// θ, and how many elements of a head are rotated: `head_dim · rotary_pct`, which must be a whole even number.
+    fn partial_rotation(&self, head_dim: usize) -> Result<(Interval, usize), InputError> {
+        let share = self
+            .config
+            .decimal("rotary_pct")?
+            .map_or_else(|| RBig::from_parts(1.into(), 4u8.into()), |s| s.value().clone());
+        let rotated = RBig::from(head_dim) * share;
+        let is_rotated = |n: &usize| RBig::from(*n) == rotated;
+        match (2..=head_dim).step_by(2).find(is_rotated) {
+            Some(n) => {
+                let theta = self.config.decimal("rotary_emb_base")?;
+                Ok((theta.map_or(Interval::from_int(10_000), |theta| Interval::rational(theta.value())), n))
+            }
+            None => Err(InputError::Config("rotary_pct does not choose an even part of each head".into())),
+        }
     }
 
     /// Weights are stored per head, `[head, d, head_dim]` and `[head, head_dim, d]`.
@@ -220,6 +305,7 @@ impl Folder {
             head_dim,
             divisor: scale
                 .map_or_else(|| Interval::from_int(head_dim).sqrt(), |s| Interval::rational(s.value())),
+            head_norms: None,
             rotary: None,
         })])
     }

@@ -75,7 +75,7 @@ impl Folder {
             Family::Rwkv7 if self.config.get("use_ln0")?.unwrap_or(true) => {
                 self.layer_norm("blocks.0.ln0", d).map(Some)
             }
-            Family::Rwkv7 | Family::Gpt2 | Family::Llama | Family::Qwen2 | Family::Hooked => Ok(None),
+            _ => Ok(None),
         }
     }
 

@@ -106,6 +106,13 @@ impl Tensor {
         Tensor { shape: vec![columns, rows], values }
     }
 
+    /// Some rows of a matrix, or some elements of a vector.
+    pub fn rows(&self, rows: std::ops::Range<usize>) -> Tensor {
+        let row: usize = self.shape[1..].iter().product();
+        let shape = [&[rows.len()], &self.shape[1..]].concat();
+        Tensor { shape, values: self.values[rows.start * row..rows.end * row].to_vec() }
+    }
+
     /// How many digits the values need in units of `2^unit()`.
     pub fn n_digits(&self) -> usize {
         let unit = self.unit();
@@ -168,7 +175,9 @@ pub(crate) fn read_tensors(
             return Err(fault(what));
         };
         position = end;
-        let short = ["transformer.", "model.", "rwkv."].iter().find_map(|front| name.strip_prefix(front));
+        let short = ["transformer.", "model.", "gpt_neox.", "rwkv."]
+            .iter()
+            .find_map(|front| name.strip_prefix(front));
         let short = short.unwrap_or(name);
         let mut data = reader.take(end - begin);
         if !want(short) {

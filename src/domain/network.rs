@@ -79,6 +79,7 @@ impl Network {
         let steps = model.body.layers.iter().map(|layer| match layer {
             Layer::Attention(attention) => Ok(Step::Attention(Box::new(heads(attention)?))),
             Layer::Mlp(mlp) => Ok(Step::Mlp(Box::new(neurons(mlp)?))),
+            Layer::Parallel(_) => Err(NotApplicable("attention and MLP side by side are not covered".into())),
             Layer::Norm(_) => Err(NotApplicable("a norm on the residual itself is not covered".into())),
             Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => {
                 Err(NotApplicable("recurrent layers are not covered".into()))
@@ -163,6 +164,9 @@ impl Neurons {
 }
 
 fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
+    if layer.query_norm.is_some() || layer.key_norm.is_some() {
+        return Err(NotApplicable("norms of query and key heads are not covered".into()));
+    }
     let norm = layer.norm.as_ref();
     let scale = match layer.scale {
         // Head widths are far below 2^53, where the cast is exact.

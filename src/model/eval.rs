@@ -4,8 +4,10 @@
 //! into batches of a fixed size that run on all cores, so that results do not depend on the number of threads.
 
 mod attention;
+mod backward;
 mod cache;
 mod forward;
+mod gradient;
 mod kernels;
 mod recurrent;
 
@@ -168,7 +170,7 @@ impl<'m> Evaluator<'m> {
             let columns = Columns { len, batch: members.len() };
             let hidden = forward::last_hidden(self.model, Batch { cache, keep, tokens: &tokens, columns });
             let mut logits = Array2::zeros((members.len(), self.model.head.vocab_size()));
-            forward::logits(self.model, &hidden, logits.view_mut());
+            forward::logits(&self.model.head, &hidden, logits.view_mut());
             for (mut out, logits) in outs.into_iter().zip(logits.rows()) {
                 out.row_mut(0).assign(&logits);
             }

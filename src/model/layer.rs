@@ -93,6 +93,10 @@ pub struct Attention {
     pub value: Linear,
     /// `[n_heads · head_dim, d]`.
     pub output: Linear,
+    /// Norm over the width of each query head, before the rotation.
+    pub query_norm: Option<Norm>,
+    /// The same for each key head.
+    pub key_norm: Option<Norm>,
     /// Query heads.
     pub n_heads: usize,
     /// Key/value heads; query head `h` reads key/value head `h / (n_heads / n_kv_heads)`.
@@ -112,6 +116,18 @@ pub enum Scale {
     Inverse(f64),
     /// No scaling.
     One,
+}
+
+impl Scale {
+    /// The factor, rounded, for searches.
+    #[must_use]
+    pub fn rounded(self) -> f32 {
+        match self {
+            Scale::InvSqrt(n) => (1.0 / (n as f64).sqrt()) as f32,
+            Scale::Inverse(c) => (1.0 / c) as f32,
+            Scale::One => 1.0,
+        }
+    }
 }
 
 /// The feed-forward layer.
@@ -146,6 +162,15 @@ pub enum MlpKind {
     },
 }
 
+/// Attention and feed-forward side by side: `x += attention(norm(x)) + mlp(norm'(x))`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parallel {
+    /// Self-attention.
+    pub attention: Attention,
+    /// Feed-forward, which reads the same residual.
+    pub mlp: Mlp,
+}
+
 /// One layer, residual (`x += layer(norm(x))`) unless said otherwise. Closed: a new kind makes the compiler point to
 /// every place to extend.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +179,8 @@ pub enum Layer {
     Attention(Attention),
     /// Feed-forward.
     Mlp(Mlp),
+    /// Both at once, as in GPT-NeoX.
+    Parallel(Box<Parallel>),
     /// `x = norm(x)`, not residual: what RWKV does to embeddings.
     Norm(Norm),
     /// Time mixing of RWKV-4.
@@ -169,7 +196,11 @@ impl Layer {
     #[must_use]
     pub fn looks_back(&self) -> bool {
         match self {
-            Layer::Attention(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => true,
+            Layer::Attention(_)
+            | Layer::Parallel(_)
+            | Layer::Wkv4(_)
+            | Layer::Wkv7(_)
+            | Layer::ChannelMix(_) => true,
             Layer::Mlp(_) | Layer::Norm(_) => false,
         }
     }

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::style::{self, line, paint};
 use crate::model::{
-    Activation, Layer, LoadError, MlpKind, Model, ModelFolder, Norm, Positions, TokenId, Vocab,
+    Activation, Attention, Layer, LoadError, Mlp, MlpKind, Model, ModelFolder, Norm, Positions, TokenId,
+    Vocab,
 };
 use crate::prove::attention::{self, Tables};
 use crate::prove::block::NotApplicable;
@@ -189,28 +190,10 @@ fn norm(norm: Option<&Norm>) -> &'static str {
 
 fn describe(layer: &Layer) -> String {
     match layer {
-        Layer::Attention(a) => {
-            let groups = if a.n_kv_heads == a.n_heads {
-                String::new()
-            } else {
-                format!(", {} key/value heads", a.n_kv_heads)
-            };
-            let (heads, width, norm) = (a.n_heads, a.head_dim, norm(a.norm.as_ref()));
-            format!("attention: {heads} heads of width {width}{groups}, {norm}")
-        }
-        Layer::Mlp(mlp) => {
-            let (neurons, gated) = match &mlp.kind {
-                MlpKind::Plain { up, .. } => (up.weight.ncols(), ""),
-                MlpKind::Gated { up, .. } => (up.weight.ncols(), "gated "),
-            };
-            let activation = match mlp.activation {
-                Activation::Relu => "relu",
-                Activation::SquaredRelu => "squared relu",
-                Activation::GeluTanh => "gelu (tanh)",
-                Activation::GeluErf => "gelu (erf)",
-                Activation::Silu => "silu",
-            };
-            format!("mlp: {neurons} {gated}{activation} neurons, {}", norm(mlp.norm.as_ref()))
+        Layer::Attention(attention) => describe_attention(attention),
+        Layer::Mlp(mlp) => describe_mlp(mlp),
+        Layer::Parallel(both) => {
+            format!("{}, side by side with {}", describe_attention(&both.attention), describe_mlp(&both.mlp))
         }
         Layer::Norm(layer) => format!("{} of the embeddings", norm(Some(layer))),
         Layer::Wkv4(layer) => {
@@ -230,4 +213,27 @@ fn describe(layer: &Layer) -> String {
             format!("channel mixing: {neurons} {gated}squared relu neurons, {norm}")
         }
     }
+}
+
+fn describe_attention(a: &Attention) -> String {
+    let groups =
+        if a.n_kv_heads == a.n_heads { String::new() } else { format!(", {} key/value heads", a.n_kv_heads) };
+    let (heads, width, norm) = (a.n_heads, a.head_dim, norm(a.norm.as_ref()));
+    let head_norms = if a.query_norm.is_some() || a.key_norm.is_some() { ", normed heads" } else { "" };
+    format!("attention: {heads} heads of width {width}{groups}{head_norms}, {norm}")
+}
+
+fn describe_mlp(mlp: &Mlp) -> String {
+    let (neurons, gated) = match &mlp.kind {
+        MlpKind::Plain { up, .. } => (up.weight.ncols(), ""),
+        MlpKind::Gated { up, .. } => (up.weight.ncols(), "gated "),
+    };
+    let activation = match mlp.activation {
+        Activation::Relu => "relu",
+        Activation::SquaredRelu => "squared relu",
+        Activation::GeluTanh => "gelu (tanh)",
+        Activation::GeluErf => "gelu (erf)",
+        Activation::Silu => "silu",
+    };
+    format!("mlp: {neurons} {gated}{activation} neurons, {}", norm(mlp.norm.as_ref()))
 }

@@ -1,8 +1,8 @@
 //! A hunt: the search for witnesses of many targets at once, with one pool of evaluations.
 //!
-//! First seeds (all shortest prefixes, samples of the model), then generations of climbs, one per target that is still
-//! wanted. Work is cut into rounds that depend on the pool alone, never on the clock or on who finished first, so the same
-//! seed gives the same witnesses at any number of threads unless time runs out.
+//! First seeds (all shortest prefixes, samples of the model), then generations of climbs, one per target that is still wanted,
+//! and of walks along gradients. Work is cut into rounds that depend on the pool alone, never on the clock or on who
+//! finished first, so the same seed gives the same witnesses at any number of threads unless time runs out.
 
 mod climbs;
 mod confirm;
@@ -10,6 +10,7 @@ mod members;
 mod scope;
 mod seeds;
 mod starts;
+mod walks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use rayon::prelude::*;
 use crate::limits::{Limits, StopReason};
 use crate::model::{Evaluator, PrefixError, TokenId};
 use crate::spec::Predicate;
-use crate::spec::language::Automaton;
+use crate::spec::language::{Automaton, TokenSet};
 use crate::verdict::Witness;
 
 use super::climb::Step;
@@ -42,6 +43,8 @@ const WHOLE: usize = 1024;
 const ROUND: usize = 16;
 /// At most this part of the time, one in so many, is kept back for rigorous evaluations.
 const RESERVE: u32 = 4;
+/// Walks after each climb: they cost a small part of one.
+const WALKS: usize = 8;
 /// A target is given up after so many generations without gain.
 const PATIENCE: usize = 12;
 /// What counts as gain, in nats.
@@ -70,6 +73,8 @@ pub struct Hunt<'a> {
     /// Whether every prefix spoken of has been evaluated.
     complete: bool,
     generation: u64,
+    /// Rounds of walks so far.
+    walks: u64,
     pool: Pool,
     /// Steps that have been run.
     done: BTreeSet<Step>,
@@ -125,6 +130,7 @@ impl<'a> Hunt<'a> {
             seeded: false,
             complete: false,
             generation: 0,
+            walks: 0,
             done: BTreeSet::new(),
             tried: vec![BTreeSet::new(); n],
             confirmed: vec![f32::NEG_INFINITY; n],
@@ -214,6 +220,13 @@ impl<'a> Hunt<'a> {
             }
             let before: Vec<f32> = wanted.iter().map(|&k| self.best_log_p(k)).collect();
             climbs::climb(self, &wanted, order)?;
+            for _ in 0..WALKS {
+                let open = |&k: &usize| self.targets[k].wanted(order.aim).is_some();
+                let open: Vec<usize> = wanted.iter().copied().filter(open).collect();
+                if open.is_empty() || self.is_over(order) || !walks::walk(self, &open, order)? {
+                    break;
+                }
+            }
             self.generation += 1;
             for (&k, before) in wanted.iter().zip(before) {
                 fruitless[k] = if self.best_log_p(k) > before + GAIN { 0 } else { fruitless[k] + 1 };
@@ -279,6 +292,12 @@ impl<'a> Hunt<'a> {
         let continuation = self.gauges.continuation();
         let longer = |n: usize| prefixes.iter().map(move |prefix| [prefix, &continuation[..n]].concat());
         (0..=continuation.len()).map(|n| self.evaluator.log_probs(&longer(n).collect::<Vec<_>>())).collect()
+    }
+
+    /// The tokens that may stand at a position of a prefix; `None` for all of them.
+    fn allowed(&self, prefix: &[TokenId], position: usize) -> Option<TokenSet> {
+        let scope = self.scope.as_ref()?;
+        Some(scope.slice(prefix.len()).map_or_else(TokenSet::default, |s| s.substitutes(prefix, position)))
     }
 
     /// Whether a prefix belongs to the language.

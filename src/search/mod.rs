@@ -3,7 +3,7 @@
 //! Searchers propose prefixes by any means; one counts only once its probability has been enclosed rigorously, and then
 //! goes into the [`Incumbent`], which provers read as a floor below which no bound can go.
 //!
-//! A [`Hunt`] is the whole portfolio: all shortest prefixes, samples of the model, and coordinate ascent from many starts,
+//! A [`Hunt`] is the whole portfolio: all shortest prefixes, samples of the model, coordinate ascent and walks along gradients,
 //! for any number of targets over one pool of evaluations.
 
 mod climb;

@@ -42,6 +42,8 @@ pub fn planted() -> Model {
         key: linear(Array2::zeros((d, 1)), None),
         value: linear(matrix(d, 1, &[(right, 0, 1.0)]), None),
         output: linear(matrix(1, d, &[(0, mean, 1.0)]), None),
+        query_norm: None,
+        key_norm: None,
         n_heads: 1,
         n_kv_heads: 1,
         head_dim: 1,

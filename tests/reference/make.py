@@ -37,7 +37,7 @@ def read_safetensors(path):
         lo, hi = info["data_offsets"]
         values = widen(blob[8 + n + lo : 8 + n + hi], info["dtype"]).reshape(info["shape"])
         # A bare body is stored without these prefixes.
-        name = name.removeprefix("transformer.").removeprefix("model.")
+        name = name.removeprefix("transformer.").removeprefix("model.").removeprefix("gpt_neox.")
         tensors[name] = pointwise(lambda x: mp.mpf(float(x)))(values)
     return tensors
 
@@ -149,8 +149,12 @@ def llama(config, w, tokens):
     for i in range(config["num_hidden_layers"]):
         p = f"layers.{i}."
         z = rms_norm(x, w[p + "input_layernorm.weight"], eps)
-        q = rope(split(linear(z, w, p + "self_attn.q_proj"), heads), theta)
-        k = rope(split(linear(z, w, p + "self_attn.k_proj"), kv_heads), theta)
+        q = split(linear(z, w, p + "self_attn.q_proj"), heads)
+        k = split(linear(z, w, p + "self_attn.k_proj"), kv_heads)
+        if config["model_type"] == "qwen3":
+            q = rms_norm(q, w[p + "self_attn.q_norm.weight"], eps)
+            k = rms_norm(k, w[p + "self_attn.k_norm.weight"], eps)
+        q, k = rope(q, theta), rope(k, theta)
         v = split(linear(z, w, p + "self_attn.v_proj"), kv_heads)
         k, v = (np.repeat(t, heads // kv_heads, axis=0) for t in (k, v))
         x = x + linear(attend(q, k, v, 1 / mp.sqrt(q.shape[2])), w, p + "self_attn.o_proj")
@@ -160,6 +164,33 @@ def llama(config, w, tokens):
     z = rms_norm(x, w["norm.weight"], eps)
     head = "embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"
     return z[-1] @ w[head].T
+
+
+def gpt_neox(config, w, tokens):
+    d, heads, eps = config["hidden_size"], config["num_attention_heads"], config["layer_norm_eps"]
+    act = ACTIVATIONS[config["hidden_act"]]
+    rotated = int(d // heads * config["rotary_pct"])
+
+    def norm(x, name):
+        return layer_norm(x, w[name + ".weight"], w[name + ".bias"], eps)
+
+    def partial_rope(x):
+        turned = rope(x[:, :, :rotated], config.get("rotary_emb_base", 10000))
+        return np.concatenate([turned, x[:, :, rotated:]], axis=2)
+
+    x = w["embed_in.weight"][tokens]
+    for i in range(config["num_hidden_layers"]):
+        p = f"layers.{i}."
+        qkv = linear(norm(x, p + "input_layernorm"), w, p + "attention.query_key_value")
+        # [n, heads, (query, key, value), head_dim]
+        q, k, v = (t.transpose(1, 0, 2) for t in np.moveaxis(qkv.reshape(len(tokens), heads, 3, -1), 2, 0))
+        o = attend(partial_rope(q), partial_rope(k), v, 1 / mp.sqrt(d // heads))
+        o = linear(o, w, p + "attention.dense")
+        z = x if config["use_parallel_residual"] else x + o
+        g = act(linear(norm(z, p + "post_attention_layernorm"), w, p + "mlp.dense_h_to_4h"))
+        x = x + o + linear(g, w, p + "mlp.dense_4h_to_h")
+    head = "embed_in" if config["tie_word_embeddings"] else "embed_out"
+    return norm(x, "final_layer_norm")[-1] @ w[head + ".weight"].T
 
 
 def hooked_transformer(config, w, tokens):
@@ -273,6 +304,8 @@ FAMILIES = {
     "gpt2": (gpt2, "vocab_size", "n_positions"),
     "llama": (llama, "vocab_size", "max_position_embeddings"),
     "qwen2": (llama, "vocab_size", "max_position_embeddings"),
+    "qwen3": (llama, "vocab_size", "max_position_embeddings"),
+    "gpt_neox": (gpt_neox, "vocab_size", "max_position_embeddings"),
     "hooked_transformer": (hooked_transformer, "d_vocab", "n_ctx"),
     "rwkv": (rwkv, "vocab_size", "context_length"),
     "rwkv7": (rwkv7, "vocab_size", "context_length"),

@@ -100,6 +100,20 @@ def llama(vocab, d, inner, layers, heads, kv_heads, head_dim, biased):
     return t
 
 
+def neox(vocab, d, inner, layers):
+    t = {"gpt_neox.embed_in.weight": random(vocab, d)}
+    norms(t, d, "gpt_neox.final_layer_norm")
+    for i in range(layers):
+        p = f"gpt_neox.layers.{i}."
+        norms(t, d, p + "input_layernorm", p + "post_attention_layernorm")
+        shapes = {"attention.query_key_value": (3 * d, d), "attention.dense": (d, d)}
+        shapes |= {"mlp.dense_h_to_4h": (inner, d), "mlp.dense_4h_to_h": (d, inner)}
+        for name, (n_out, n_in) in shapes.items():
+            t[p + name + ".weight"], t[p + name + ".bias"] = random(n_out, n_in), random(n_out)
+    t["embed_out.weight"] = random(vocab, d)
+    return t
+
+
 def hooked(vocab, context, d, layers, heads, head_dim):
     t = {"embed.W_E": random(vocab, d), "pos_embed.W_pos": random(context, d)}
     for i in range(layers):
@@ -212,6 +226,30 @@ def main():
     config = {"model_type": "rwkv7", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2, "head_size": 4}
     config |= {"num_attention_heads": 2, "intermediate_size": 10, "context_length": 20}
     write(out / "rwkv7-norm-f16", config, tensors, "F16")
+
+    # Qwen3: norms of query and key heads, grouped, heads wider than d / n_heads, in bfloat16.
+    tensors = llama(vocab=10, d=8, inner=12, layers=2, heads=4, kv_heads=2, head_dim=4, biased=set())
+    for i in range(2):
+        for name in ("q_norm", "k_norm"):
+            tensors[f"model.layers.{i}.self_attn.{name}.weight"] = 1 + random(4)
+    config = {"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "vocab_size": 10}
+    config |= {"max_position_embeddings": 32, "rms_norm_eps": 1e-6, "rope_theta": 1000000, "rope_scaling": None}
+    config |= {"hidden_act": "silu", "tie_word_embeddings": True, "attention_bias": False}
+    config |= {"use_sliding_window": False, "sliding_window": None, "max_window_layers": 2}
+    write(out / "qwen3", config, tensors, "BF16")
+
+    # GPT-NeoX: part of each head rotated, with the tables that old checkpoints keep; once as Pythia is, once one after
+    # the other.
+    for name, side_by_side in (("neox", True), ("neox-sequential", False)):
+        tensors = neox(vocab=9, d=16, inner=16, layers=2)
+        tensors |= {"gpt_neox.layers.0.attention.bias": np.tril(np.ones((1, 1, 24, 24), "f4"))}
+        tensors |= {"gpt_neox.layers.0.attention.rotary_emb.inv_freq": random(1)}
+        config = {"model_type": "gpt_neox", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2}
+        config |= {"num_attention_heads": 2, "vocab_size": 9, "max_position_embeddings": 24, "hidden_act": "gelu"}
+        config |= {"layer_norm_eps": 1e-5, "rotary_pct": 0.25 if side_by_side else 0.75, "rotary_emb_base": 10000}
+        config |= {"use_parallel_residual": side_by_side, "tie_word_embeddings": False}
+        write(out / name, config, tensors, "F16")
 
 
 if __name__ == "__main__":

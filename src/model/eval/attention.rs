@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::cache::KeyValues;
 use super::kernels;
-use crate::model::layer::{Attention, Scale};
+use crate::model::layer::Attention;
 
 /// Columns of a batch: `len` positions of `batch` prefixes each, position-major.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,14 @@ pub struct Columns {
     pub len: usize,
     /// Prefixes.
     pub batch: usize,
+}
+
+impl Columns {
+    /// Where one feature at one position stands in a matrix of all columns.
+    pub fn range(self, feature: usize, position: usize) -> std::ops::Range<usize> {
+        let start = (feature * self.len + position) * self.batch;
+        start..start + self.batch
+    }
 }
 
 /// Mixtures of values, `[n_heads · head_dim, queries · batch]`, where the queries are the last positions.
@@ -33,7 +41,7 @@ pub fn attend(
     let n_cached = cached.as_ref().map_or(0, |(keys, _)| keys.nrows());
     let stride = query.ncols();
     let first_query = len - stride / batch;
-    let (scale, dim) = (factor(layer.scale), layer.head_dim);
+    let (scale, dim) = (layer.scale.rounded(), layer.head_dim);
     let mut out = Array2::<f32>::zeros(query.raw_dim());
     let mut scores = Array2::<f32>::zeros((n_cached + len, stride));
     let mut sums = vec![0.0f32; stride];
@@ -85,13 +93,4 @@ pub fn attend(
 fn row_of(matrix: &Array2<f32>, row: usize) -> &[f32] {
     let columns = matrix.ncols();
     &matrix.as_slice().expect("activations are contiguous")[row * columns..(row + 1) * columns]
-}
-
-/// The factor on scores, rounded.
-fn factor(scale: Scale) -> f32 {
-    match scale {
-        Scale::InvSqrt(n) => (1.0 / (n as f64).sqrt()) as f32,
-        Scale::Inverse(c) => (1.0 / c) as f32,
-        Scale::One => 1.0,
-    }
 }

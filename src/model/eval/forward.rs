@@ -8,7 +8,7 @@ use super::cache::{Cache, Kept, KeyValues};
 use super::kernels::{self, Centre};
 use super::recurrent::{self, Scan};
 use crate::model::layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Positions};
-use crate::model::{Model, TokenId};
+use crate::model::{Head, Model, TokenId};
 
 /// A batch: `columns.batch` sequences of `columns.len` tokens that follow the first `keep` positions of `cache`.
 #[derive(Debug, Clone, Copy)]
@@ -31,18 +31,16 @@ pub fn last_hidden(model: &Model, batch: Batch) -> Array2<f32> {
     let mut first_value = None;
     for (i, layer) in model.body.layers.iter().enumerate() {
         match layer {
-            Layer::Attention(layer) => {
-                let z = norm(layer.norm.as_ref(), &x);
-                let own = keys_and_values(model, layer, &z, batch);
-                let z = if Some(i) == last {
-                    x = last_columns(&x, batch.columns);
-                    last_columns(&z, batch.columns)
-                } else {
-                    z
-                };
-                attention(model, layer, i, &z, &own, batch, &mut x);
-            }
+            Layer::Attention(layer) => read_attention(model, layer, i, last, batch, &mut x),
             Layer::Mlp(layer) => mlp(layer, &mut x),
+            Layer::Parallel(layer) => {
+                let mut z = norm(layer.mlp.norm.as_ref(), &x);
+                read_attention(model, &layer.attention, i, last, batch, &mut x);
+                if z.ncols() > x.ncols() {
+                    z = last_columns(&z, batch.columns);
+                }
+                feed_forward(&layer.mlp, &z, &mut x);
+            }
             Layer::Norm(layer) => x = norm(Some(layer), &x),
             Layer::Wkv4(layer) => recurrent::wkv4(layer, &mut x, scan(batch, i, None)),
             Layer::Wkv7(layer) => recurrent::wkv7(layer, &mut x, &mut first_value, scan(batch, i, None)),
@@ -63,12 +61,12 @@ pub fn kept(model: &Model, batch: Batch) -> Vec<Kept> {
     for (i, layer) in model.body.layers.iter().enumerate() {
         let mut trace = Vec::new();
         all.push(match layer {
-            Layer::Attention(layer) => {
-                let z = norm(layer.norm.as_ref(), &x);
-                let own = keys_and_values(model, layer, &z, batch);
-                attention(model, layer, i, &z, &own, batch, &mut x);
-                let rows = |x: Array2<f32>| x.t().as_standard_layout().into_owned();
-                Kept::KeysAndValues(rows(own.keys), rows(own.values))
+            Layer::Attention(layer) => keep_attention(model, layer, i, batch, &mut x),
+            Layer::Parallel(layer) => {
+                let z = norm(layer.mlp.norm.as_ref(), &x);
+                let kept = keep_attention(model, &layer.attention, i, batch, &mut x);
+                feed_forward(&layer.mlp, &z, &mut x);
+                kept
             }
             Layer::Mlp(layer) => {
                 mlp(layer, &mut x);
@@ -95,6 +93,33 @@ pub fn kept(model: &Model, batch: Batch) -> Vec<Kept> {
     all
 }
 
+/// Attention of layer `index`; in layer `last` of the last position only, and `x` is cut down to it.
+fn read_attention(
+    model: &Model,
+    layer: &Attention,
+    index: usize,
+    last: Option<usize>,
+    batch: Batch,
+    x: &mut Array2<f32>,
+) {
+    let mut z = norm(layer.norm.as_ref(), x);
+    let own = keys_and_values(model, layer, &z, batch);
+    if Some(index) == last {
+        *x = last_columns(x, batch.columns);
+        z = last_columns(&z, batch.columns);
+    }
+    attention(model, layer, index, &z, &own, batch, x);
+}
+
+/// Attention of layer `index` at all positions, and what it keeps of them.
+fn keep_attention(model: &Model, layer: &Attention, index: usize, batch: Batch, x: &mut Array2<f32>) -> Kept {
+    let z = norm(layer.norm.as_ref(), x);
+    let own = keys_and_values(model, layer, &z, batch);
+    attention(model, layer, index, &z, &own, batch, x);
+    let rows = |x: Array2<f32>| x.t().as_standard_layout().into_owned();
+    Kept::KeysAndValues(rows(own.keys), rows(own.values))
+}
+
 fn scan<'a>(batch: Batch<'a>, layer: usize, trace: Option<&'a mut Vec<Array1<f32>>>) -> Scan<'a> {
     Scan { columns: batch.columns, start: batch.cache.state(layer, batch.keep), trace }
 }
@@ -105,15 +130,16 @@ fn states(trace: &[Array1<f32>]) -> Kept {
 }
 
 /// Logits `[batch, vocabulary]` from normalised residuals `[d, batch]`, added into `out`'s place.
-pub fn logits(model: &Model, z: &Array2<f32>, mut out: ndarray::ArrayViewMut2<f32>) {
-    match &model.head.bias {
+pub fn logits(head: &Head, z: &Array2<f32>, mut out: ndarray::ArrayViewMut2<f32>) {
+    match &head.bias {
         Some(bias) => out.assign(bias),
         None => out.fill(0.0),
     }
-    general_mat_mul(1.0, &z.t(), &model.head.unembed.t(), 1.0, &mut out);
+    general_mat_mul(1.0, &z.t(), &head.unembed.t(), 1.0, &mut out);
 }
 
-fn embed(model: &Model, batch: Batch) -> Array2<f32> {
+/// Embeddings, with the positions where these are added, `[d, columns]`.
+pub fn embed(model: &Model, batch: Batch) -> Array2<f32> {
     let body = &model.body;
     let per_position = batch.columns.batch;
     Array2::from_shape_fn((model.head.width(), batch.tokens.len()), |(feature, column)| {
@@ -135,7 +161,7 @@ fn attention(
     batch: Batch,
     x: &mut Array2<f32>,
 ) {
-    let mut query = apply(&layer.query, z);
+    let mut query = norm_heads(layer.query_norm.as_ref(), layer.head_dim, apply(&layer.query, z));
     let first = batch.keep + batch.columns.len - z.ncols() / batch.columns.batch;
     rotate(&model.body.positions, layer.head_dim, first, batch.columns.batch, &mut query);
     let mixed = attend(layer, &query, own, batch.cache.keys_and_values(index, batch.keep), batch.columns);
@@ -143,13 +169,25 @@ fn attention(
 }
 
 fn keys_and_values(model: &Model, layer: &Attention, z: &Array2<f32>, batch: Batch) -> KeyValues {
-    let mut keys = apply(&layer.key, z);
+    let mut keys = norm_heads(layer.key_norm.as_ref(), layer.head_dim, apply(&layer.key, z));
     rotate(&model.body.positions, layer.head_dim, batch.keep, batch.columns.batch, &mut keys);
     KeyValues { keys, values: apply(&layer.value, z) }
 }
 
 /// Rotary embedding of `x` `[heads · head_dim, positions · batch]`, whose first position is `first`.
-fn rotate(positions: &Positions, head_dim: usize, first: usize, batch: usize, x: &mut Array2<f32>) {
+pub fn rotate(positions: &Positions, head_dim: usize, first: usize, batch: usize, x: &mut Array2<f32>) {
+    turn(positions, head_dim, first, batch, x, 1.0);
+}
+
+/// The same for `direction` 1; its inverse, which is its transpose, for −1.
+pub fn turn(
+    positions: &Positions,
+    head_dim: usize,
+    first: usize,
+    batch: usize,
+    x: &mut Array2<f32>,
+    direction: f32,
+) {
     let &Positions::Rotary { theta, dim } = positions else { return };
     let columns = x.ncols();
     let flat = x.as_slice_mut().expect("activations are contiguous");
@@ -160,24 +198,40 @@ fn rotate(positions: &Positions, head_dim: usize, first: usize, batch: usize, x:
             for head in flat.chunks_exact_mut(head_dim * columns) {
                 let (low, high) = head.split_at_mut((i + dim / 2) * columns);
                 let a = &mut low[i * columns + at..i * columns + at + batch];
-                kernels::rotate(a, &mut high[at..at + batch], cos as f32, sin as f32);
+                kernels::rotate(a, &mut high[at..at + batch], cos as f32, direction * sin as f32);
             }
         }
     }
 }
 
+/// The norm of each head of `x` `[heads · head_dim, columns]`.
+pub fn norm_heads(of_head: Option<&Norm>, head_dim: usize, mut x: Array2<f32>) -> Array2<f32> {
+    if of_head.is_some() {
+        for mut head in x.axis_chunks_iter_mut(ndarray::Axis(0), head_dim) {
+            let normed = norm(of_head, &head.to_owned());
+            head.assign(&normed);
+        }
+    }
+    x
+}
+
 fn mlp(layer: &Mlp, x: &mut Array2<f32>) {
     let z = norm(layer.norm.as_ref(), x);
+    feed_forward(layer, &z, x);
+}
+
+/// Adds what an MLP makes of its normed input to `x`.
+fn feed_forward(layer: &Mlp, z: &Array2<f32>, x: &mut Array2<f32>) {
     match &layer.kind {
         MlpKind::Plain { up, down } => {
-            let mut hidden = apply(up, &z);
+            let mut hidden = apply(up, z);
             activate(layer.activation, &mut hidden);
             apply_onto(down, &hidden, x);
         }
         MlpKind::Gated { gate, up, down } => {
-            let mut hidden = apply(gate, &z);
+            let mut hidden = apply(gate, z);
             activate(layer.activation, &mut hidden);
-            let up = apply(up, &z);
+            let up = apply(up, z);
             kernels::multiply(flat_mut(&mut hidden), flat(&up));
             apply_onto(down, &hidden, x);
         }

@@ -37,6 +37,12 @@ fn erf(x: f32) -> f32 {
     (1.0 - p * exp(-a * a)).copysign(x)
 }
 
+/// `(1 + erf(x/√2)) / 2`, the factor of GELU.
+#[inline(always)]
+pub fn normal_distribution(x: f32) -> f32 {
+    0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
     // (1 + tanh u)/2 = 1/(1 + e^{−2u}), and 2·√(2/π) = 1.5957691.
@@ -56,7 +62,7 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
         Activation::SquaredRelu => x.iter_mut().for_each(|x| *x = x.max(0.0) * x.max(0.0)),
         Activation::GeluTanh => x.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
         Activation::GeluErf => {
-            x.iter_mut().for_each(|x| *x = 0.5 * *x * (1.0 + erf(*x * std::f32::consts::FRAC_1_SQRT_2)));
+            x.iter_mut().for_each(|x| *x *= normal_distribution(*x));
         }
         Activation::Silu => x.iter_mut().for_each(|x| *x = silu(*x)),
     }

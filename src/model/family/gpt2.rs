@@ -125,6 +125,8 @@ impl Gpt2 {
             key: part(1),
             value: part(2),
             output: conv1d(weights, &format!("{block}.attn.c_proj"), d, d)?,
+            query_norm: None,
+            key_norm: None,
             n_heads: self.n_heads,
             n_kv_heads: self.n_heads,
             head_dim,

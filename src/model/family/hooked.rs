@@ -145,6 +145,8 @@ impl Hooked {
                 weight: shaped(all, d, output),
                 bias: Some(weights.vector(&format!("blocks.{i}.attn.b_O"), d)?),
             },
+            query_norm: None,
+            key_norm: None,
             n_heads,
             n_kv_heads: n_heads,
             head_dim,

@@ -1,5 +1,5 @@
-//! LLaMA (Touvron et al. 2023) and Qwen2: RMSNorm before each layer, rotary positions, grouped keys and values, SwiGLU.
-//! Linear weights are stored as `[out, in]`, rotary halves as `rotate_half` expects them.
+//! LLaMA (Touvron et al. 2023), Qwen2 and Qwen3: RMSNorm before each layer, rotary positions, grouped keys and values, SwiGLU.
+//! Qwen3 also norms each query and key head. Linear weights are stored as `[out, in]`, rotary halves as `rotate_half` expects them.
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ use crate::model::{Body, Head};
 pub const NAME: &str = "llama";
 /// Value of `model_type` of the variant with biases on queries, keys and values.
 pub const QWEN2: &str = "qwen2";
+/// Value of `model_type` of the variant with a norm on each query and key head.
+pub const QWEN3: &str = "qwen3";
 /// Rotary frequencies that old checkpoints store.
 pub const BUFFERS: &[&str] = &[".rotary_emb.inv_freq"];
 
@@ -36,6 +38,14 @@ pub struct Llama {
     qkv_bias: Bias,
     output_bias: Bias,
     mlp_bias: Bias,
+    head_norms: HeadNorms,
+}
+
+/// Whether each query and key head has a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeadNorms {
+    Present,
+    Absent,
 }
 
 impl Llama {
@@ -54,16 +64,22 @@ impl Llama {
     /// # Errors
     /// Missing, senseless or unsupported settings; sliding windows are not supported.
     pub fn read_qwen2(config: &Config) -> Result<Llama, LoadError> {
-        config.only("use_sliding_window", &false.into())?;
         config.only("use_mrope", &false.into())?;
-        // Without sliding windows their sizes say nothing.
-        config.harmless(&["sliding_window", "max_window_layers"]);
-        if let Some(Value::Array(types)) = config.get("layer_types")
-            && types.iter().any(|t| t != "full_attention")
-        {
-            return Err(config.problem("layer_types", "only full_attention is supported"));
-        }
+        full_attention_only(config)?;
         Llama::common(config, Bias::Required, Bias::Absent, Bias::Absent)
+    }
+
+    /// Reads the settings of `model_type` qwen3.
+    ///
+    /// # Errors
+    /// Missing, senseless or unsupported settings; sliding windows are not supported.
+    pub fn read_qwen3(config: &Config) -> Result<Llama, LoadError> {
+        full_attention_only(config)?;
+        // Its default has nothing to do with the width.
+        config.count("head_dim")?;
+        let bias = Bias::required_if(config.flag_or("attention_bias", false)?);
+        let common = Llama::common(config, bias, bias, Bias::Absent)?;
+        Ok(Llama { head_norms: HeadNorms::Present, ..common })
     }
 
     fn common(
@@ -113,6 +129,7 @@ impl Llama {
             qkv_bias,
             output_bias,
             mlp_bias,
+            head_norms: HeadNorms::Absent,
         })
     }
 
@@ -155,12 +172,21 @@ impl Llama {
         let linear = |name: &str, n_in, n_out, bias| {
             weights.linear(&format!("{block}.self_attn.{name}"), n_in, n_out, bias)
         };
+        let head_norm = |name: &str| match self.head_norms {
+            HeadNorms::Present => {
+                let gain = weights.vector(&format!("{block}.self_attn.{name}.weight"), h)?;
+                Ok(Some(Norm::Rms { gain, eps: self.eps }))
+            }
+            HeadNorms::Absent => Ok(None),
+        };
         Ok(Attention {
             norm: Some(self.norm(weights, &format!("{block}.input_layernorm"))?),
             query: linear("q_proj", d, self.n_heads * h, self.qkv_bias)?,
             key: linear("k_proj", d, self.n_kv_heads * h, self.qkv_bias)?,
             value: linear("v_proj", d, self.n_kv_heads * h, self.qkv_bias)?,
             output: linear("o_proj", self.n_heads * h, d, self.output_bias)?,
+            query_norm: head_norm("q_norm")?,
+            key_norm: head_norm("k_norm")?,
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
             head_dim: h,
@@ -186,6 +212,19 @@ impl Llama {
 
     fn norm(&self, weights: &Weights, name: &str) -> Result<Norm, LoadError> {
         Ok(Norm::Rms { gain: weights.vector(&format!("{name}.weight"), self.width)?, eps: self.eps })
+    }
+}
+
+/// Refuses sliding windows.
+fn full_attention_only(config: &Config) -> Result<(), LoadError> {
+    config.only("use_sliding_window", &false.into())?;
+    // Without sliding windows their sizes say nothing.
+    config.harmless(&["sliding_window", "max_window_layers"]);
+    match config.get("layer_types") {
+        Some(Value::Array(types)) if types.iter().any(|t| t != "full_attention") => {
+            Err(config.problem("layer_types", "only full_attention is supported"))
+        }
+        _ => Ok(()),
     }
 }
 

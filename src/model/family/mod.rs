@@ -6,6 +6,7 @@
 mod gpt2;
 mod hooked;
 mod llama;
+mod neox;
 mod rwkv4;
 mod rwkv7;
 
@@ -25,8 +26,10 @@ use super::{Body, Head};
 pub enum Family {
     /// GPT-2: learned positions, LayerNorm, plain MLP.
     Gpt2(gpt2::Gpt2),
-    /// LLaMA and Qwen2: rotary positions, RMSNorm, gated MLP.
+    /// LLaMA, Qwen2 and Qwen3: rotary positions, RMSNorm, gated MLP.
     Llama(llama::Llama),
+    /// GPT-NeoX: rotary positions, LayerNorm, attention and plain MLP side by side.
+    Neox(neox::Neox),
     /// TransformerLens models, attention only and without norms.
     Hooked(hooked::Hooked),
     /// RWKV-4: recurrent, weighted averages that decay.
@@ -36,7 +39,16 @@ pub enum Family {
 }
 
 /// Values of `model_type` that are understood.
-pub const KNOWN: &[&str] = &[gpt2::NAME, llama::NAME, llama::QWEN2, hooked::NAME, rwkv4::NAME, rwkv7::NAME];
+pub const KNOWN: &[&str] = &[
+    gpt2::NAME,
+    neox::NAME,
+    llama::NAME,
+    llama::QWEN2,
+    llama::QWEN3,
+    hooked::NAME,
+    rwkv4::NAME,
+    rwkv7::NAME,
+];
 
 impl Family {
     /// Chooses the family by `model_type` and reads its settings.
@@ -58,7 +70,9 @@ impl Family {
             hooked::NAME => Family::Hooked(hooked::Hooked::read(config)?),
             rwkv4::NAME => Family::Rwkv4(rwkv4::Rwkv4::read(config)?),
             rwkv7::NAME => Family::Rwkv7(rwkv7::Rwkv7::read(config)?),
+            neox::NAME => Family::Neox(neox::Neox::read(config)?),
             llama::QWEN2 => Family::Llama(llama::Llama::read_qwen2(config)?),
+            llama::QWEN3 => Family::Llama(llama::Llama::read_qwen3(config)?),
             _ => Family::Llama(llama::Llama::read(config)?),
         };
         // These two name tokens; they are read by the folder, whatever the family.
@@ -73,6 +87,7 @@ impl Family {
         match self {
             Family::Gpt2(f) => f.context,
             Family::Llama(f) => f.context,
+            Family::Neox(f) => f.context,
             Family::Hooked(f) => f.context,
             Family::Rwkv4(f) => f.context,
             Family::Rwkv7(f) => f.context,
@@ -85,6 +100,7 @@ impl Family {
         match self {
             Family::Gpt2(f) => f.vocab_size,
             Family::Llama(f) => f.vocab_size,
+            Family::Neox(f) => f.vocab_size,
             Family::Hooked(f) => f.vocab_size,
             Family::Rwkv4(f) => f.vocab_size,
             Family::Rwkv7(f) => f.vocab_size,
@@ -99,6 +115,7 @@ impl Family {
         match self {
             Family::Gpt2(f) => f.head(weights),
             Family::Llama(f) => f.head(weights),
+            Family::Neox(f) => f.head(weights),
             Family::Hooked(f) => f.head(weights),
             Family::Rwkv4(f) => f.head(weights),
             Family::Rwkv7(f) => f.head(weights),
@@ -113,6 +130,7 @@ impl Family {
         match self {
             Family::Gpt2(f) => f.body(weights),
             Family::Llama(f) => f.body(weights),
+            Family::Neox(f) => f.body(weights),
             Family::Hooked(f) => f.body(weights),
             Family::Rwkv4(f) => f.body(weights),
             Family::Rwkv7(f) => f.body(weights),
@@ -125,6 +143,7 @@ impl Family {
         match self {
             Family::Gpt2(_) => gpt2::BUFFERS,
             Family::Llama(_) => llama::BUFFERS,
+            Family::Neox(_) => neox::BUFFERS,
             Family::Hooked(_) => hooked::BUFFERS,
             Family::Rwkv4(_) => &[],
             Family::Rwkv7(_) => rwkv7::BUFFERS,

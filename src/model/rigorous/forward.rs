@@ -32,6 +32,13 @@ pub fn logits<const L: usize>(model: &Model, prefix: &[TokenId]) -> Vector<L> {
         let outputs = match layer {
             Layer::Attention(layer) => attention(layer, &angles, &residuals, first_read),
             Layer::Mlp(layer) => mlp(layer, &gelu, &residuals),
+            Layer::Parallel(layer) => {
+                let mut outputs = attention(&layer.attention, &angles, &residuals, first_read);
+                for (y, z) in outputs.iter_mut().zip(mlp(&layer.mlp, &gelu, &residuals[first_read..])) {
+                    y.iter_mut().zip(z).for_each(|(y, z)| *y = *y + z);
+                }
+                outputs
+            }
             Layer::Norm(layer) => {
                 residuals.iter_mut().for_each(|x| *x = norm(Some(layer), x));
                 continue;
@@ -89,15 +96,20 @@ fn attention<const L: usize>(
     first_query: usize,
 ) -> Vec<Vector<L>> {
     let inputs: Vec<Vector<L>> = residuals.iter().map(|x| norm(layer.norm.as_ref(), x)).collect();
-    let rotated = |map: &Linear, first: usize| {
+    let rotated = |map: &Linear, of_head: Option<&Norm>, first: usize| {
         let map = Affine::new(map);
         let mut rows: Vec<Vector<L>> = inputs[first..].iter().map(|z| map.apply(z)).collect();
+        if of_head.is_some() {
+            let heads = rows.iter_mut().flat_map(|row| row.chunks_exact_mut(layer.head_dim));
+            heads.for_each(|head| head.copy_from_slice(&norm(of_head, head)));
+        }
         for (row, angles) in rows.iter_mut().zip(angles.iter().skip(first)) {
             row.chunks_exact_mut(layer.head_dim).for_each(|head| rotate(head, angles));
         }
         rows
     };
-    let (queries, keys) = (rotated(&layer.query, first_query), rotated(&layer.key, 0));
+    let queries = rotated(&layer.query, layer.query_norm.as_ref(), first_query);
+    let keys = rotated(&layer.key, layer.key_norm.as_ref(), 0);
     let value = Affine::new(&layer.value);
     let values: Vec<Vector<L>> = inputs.iter().map(|z| value.apply(z)).collect();
     let output = Affine::new(&layer.output);

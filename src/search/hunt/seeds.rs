@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::eval::log_softmax;
-use crate::model::{Layer, Linear, MlpKind, Model, PrefixError, TokenId};
+use crate::model::{Attention, Layer, Linear, Mlp, MlpKind, Model, PrefixError, TokenId};
 use crate::search::probe::Probe;
 
 use super::{Hunt, Order, ROUND};
@@ -136,12 +136,15 @@ pub(super) fn draw(
 /// Multiplications per token of a prefix, attention itself left out.
 fn weights_per_token(model: &Model) -> usize {
     let size = |linear: &Linear| linear.weight.len();
+    let of_attention = |a: &Attention| size(&a.query) + size(&a.key) + size(&a.value) + size(&a.output);
+    let of_mlp = |mlp: &Mlp| match &mlp.kind {
+        MlpKind::Plain { up, down } => size(up) + size(down),
+        MlpKind::Gated { gate, up, down } => size(gate) + size(up) + size(down),
+    };
     let of_layer = |layer: &Layer| match layer {
-        Layer::Attention(a) => size(&a.query) + size(&a.key) + size(&a.value) + size(&a.output),
-        Layer::Mlp(mlp) => match &mlp.kind {
-            MlpKind::Plain { up, down } => size(up) + size(down),
-            MlpKind::Gated { gate, up, down } => size(gate) + size(up) + size(down),
-        },
+        Layer::Attention(attention) => of_attention(attention),
+        Layer::Mlp(mlp) => of_mlp(mlp),
+        Layer::Parallel(both) => of_attention(&both.attention) + of_mlp(&both.mlp),
         Layer::Norm(_) => 0,
         Layer::Wkv4(w) => size(&w.key.map) + size(&w.value.map) + size(&w.receptance.map) + size(&w.output),
         Layer::Wkv7(w) => {
