@@ -31,6 +31,7 @@ mod head;
 mod interval;
 mod language;
 mod linear;
+mod neox;
 mod network;
 mod odds;
 mod order;
