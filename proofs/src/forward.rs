@@ -77,11 +77,12 @@ pub(crate) fn logits_of_tree(
                         x[k] = sum(&x[k], &feed_forward(&mlp, &x[k])?);
                     }
                 }
-                Layer::Parallel(attention, mlp) => {
+                Layer::Parallel(both) => {
+                    let (attention, mlp) = &*both;
                     let before: Vec<_> = read.iter().map(|&k| x[k].clone()).collect();
-                    attend(&attention, &mut x, nodes, read)?;
+                    attend(attention, &mut x, nodes, read)?;
                     for (&k, before) in read.iter().zip(&before) {
-                        x[k] = sum(&x[k], &feed_forward(&mlp, before)?);
+                        x[k] = sum(&x[k], &feed_forward(mlp, before)?);
                     }
                 }
                 Layer::Wkv4(layer) => wkv4(&layer, &mut x)?,

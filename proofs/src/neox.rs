@@ -57,7 +57,7 @@ impl Folder {
             activation: self.activation("hidden_act", "gelu")?,
         };
         if is_set("use_parallel_residual")? {
-            Ok(vec![Layer::Parallel(attention, mlp)])
+            Ok(vec![Layer::Parallel(Box::new((attention, mlp)))])
         } else {
             Ok(vec![Layer::Attention(attention), Layer::Mlp(mlp)])
         }

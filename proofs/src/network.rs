@@ -17,7 +17,7 @@ pub(crate) enum Layer<'a> {
     Attention(Attention<'a>),
     Mlp(Mlp<'a>),
     /// `x += attention(norm(x)) + mlp(norm'(x))`.
-    Parallel(Attention<'a>, Mlp<'a>),
+    Parallel(Box<(Attention<'a>, Mlp<'a>)>),
     Wkv4(Wkv4<'a>),
     Wkv7(Box<Wkv7<'a>>),
     ChannelMix(ChannelMix<'a>),

@@ -164,7 +164,7 @@ impl Neurons {
 }
 
 fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
-    if layer.query_norm.is_some() || layer.key_norm.is_some() {
+    if layer.head_norms.is_some() {
         return Err(NotApplicable("norms of query and key heads are not covered".into()));
     }
     let norm = layer.norm.as_ref();

@@ -93,10 +93,8 @@ pub struct Attention {
     pub value: Linear,
     /// `[n_heads · head_dim, d]`.
     pub output: Linear,
-    /// Norm over the width of each query head, before the rotation.
-    pub query_norm: Option<Norm>,
-    /// The same for each key head.
-    pub key_norm: Option<Norm>,
+    /// Norms over the width of each query and key head, before the rotation.
+    pub head_norms: Option<Box<HeadNorms>>,
     /// Query heads.
     pub n_heads: usize,
     /// Key/value heads; query head `h` reads key/value head `h / (n_heads / n_kv_heads)`.
@@ -105,6 +103,15 @@ pub struct Attention {
     pub head_dim: usize,
     /// Scores are `(q·k) · scale`.
     pub scale: Scale,
+}
+
+/// Norms of single heads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadNorms {
+    /// Of each query head.
+    pub query: Norm,
+    /// Of each key head.
+    pub key: Norm,
 }
 
 /// The factor on attention scores, kept symbolic so that a checker can enclose it exactly.
@@ -116,6 +123,20 @@ pub enum Scale {
     Inverse(f64),
     /// No scaling.
     One,
+}
+
+impl Attention {
+    /// The norm of each query head.
+    #[must_use]
+    pub fn query_norm(&self) -> Option<&Norm> {
+        self.head_norms.as_ref().map(|norms| &norms.query)
+    }
+
+    /// The norm of each key head.
+    #[must_use]
+    pub fn key_norm(&self) -> Option<&Norm> {
+        self.head_norms.as_ref().map(|norms| &norms.key)
+    }
 }
 
 impl Scale {

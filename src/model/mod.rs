@@ -22,7 +22,9 @@ use ndarray::{Array1, Array2};
 pub use error::LoadError;
 pub use eval::{Cache, Evaluator};
 pub use folder::ModelFolder;
-pub use layer::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Norm, Parallel, Positions, Scale};
+pub use layer::{
+    Activation, Attention, HeadNorms, Layer, Linear, Mlp, MlpKind, Norm, Parallel, Positions, Scale,
+};
 pub use prefix::PrefixError;
 pub use recurrent::{ChannelMix, LowRank, Shift, Shifted, Wkv4, Wkv7};
 pub use vocab::{EncodeError, Lookup, Vocab};

@@ -219,7 +219,7 @@ fn describe_attention(a: &Attention) -> String {
     let groups =
         if a.n_kv_heads == a.n_heads { String::new() } else { format!(", {} key/value heads", a.n_kv_heads) };
     let (heads, width, norm) = (a.n_heads, a.head_dim, norm(a.norm.as_ref()));
-    let head_norms = if a.query_norm.is_some() || a.key_norm.is_some() { ", normed heads" } else { "" };
+    let head_norms = if a.head_norms.is_some() { ", normed heads" } else { "" };
     format!("attention: {heads} heads of width {width}{groups}{head_norms}, {norm}")
 }
 

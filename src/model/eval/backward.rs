@@ -98,8 +98,8 @@ impl<'a> AttentionTape<'a> {
     ) -> AttentionTape<'a> {
         let z = norm(layer.norm.as_ref(), x);
         let unnormed = [apply(&layer.query, &z), apply(&layer.key, &z)];
-        let mut query = norm_heads(layer.query_norm.as_ref(), layer.head_dim, unnormed[0].clone());
-        let mut key = norm_heads(layer.key_norm.as_ref(), layer.head_dim, unnormed[1].clone());
+        let mut query = norm_heads(layer.query_norm(), layer.head_dim, unnormed[0].clone());
+        let mut key = norm_heads(layer.key_norm(), layer.head_dim, unnormed[1].clone());
         let value = apply(&layer.value, &z);
         rotate(positions, layer.head_dim, 0, columns.batch, &mut query);
         rotate(positions, layer.head_dim, 0, columns.batch, &mut key);
@@ -167,8 +167,8 @@ impl<'a> AttentionTape<'a> {
         }
         turn(self.positions, layer.head_dim, 0, n, &mut by_query, -1.0);
         turn(self.positions, layer.head_dim, 0, n, &mut by_key, -1.0);
-        let by_query = through_heads(layer.query_norm.as_ref(), layer.head_dim, &self.unnormed[0], by_query);
-        let by_key = through_heads(layer.key_norm.as_ref(), layer.head_dim, &self.unnormed[1], by_key);
+        let by_query = through_heads(layer.query_norm(), layer.head_dim, &self.unnormed[0], by_query);
+        let by_key = through_heads(layer.key_norm(), layer.head_dim, &self.unnormed[1], by_key);
         let mut by_z = back(&layer.query, &by_query);
         back_onto(&layer.key, &by_key, &mut by_z);
         back_onto(&layer.value, &by_value, &mut by_z);

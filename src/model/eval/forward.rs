@@ -161,7 +161,7 @@ fn attention(
     batch: Batch,
     x: &mut Array2<f32>,
 ) {
-    let mut query = norm_heads(layer.query_norm.as_ref(), layer.head_dim, apply(&layer.query, z));
+    let mut query = norm_heads(layer.query_norm(), layer.head_dim, apply(&layer.query, z));
     let first = batch.keep + batch.columns.len - z.ncols() / batch.columns.batch;
     rotate(&model.body.positions, layer.head_dim, first, batch.columns.batch, &mut query);
     let mixed = attend(layer, &query, own, batch.cache.keys_and_values(index, batch.keep), batch.columns);
@@ -169,7 +169,7 @@ fn attention(
 }
 
 fn keys_and_values(model: &Model, layer: &Attention, z: &Array2<f32>, batch: Batch) -> KeyValues {
-    let mut keys = norm_heads(layer.key_norm.as_ref(), layer.head_dim, apply(&layer.key, z));
+    let mut keys = norm_heads(layer.key_norm(), layer.head_dim, apply(&layer.key, z));
     rotate(&model.body.positions, layer.head_dim, batch.keep, batch.columns.batch, &mut keys);
     KeyValues { keys, values: apply(&layer.value, z) }
 }

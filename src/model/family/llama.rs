@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Bias, Tied, Weights};
 use crate::model::config::Config;
 use crate::model::error::LoadError;
-use crate::model::layer::{Activation, Attention, Layer, Mlp, MlpKind, Norm, Positions, Scale};
+use crate::model::layer::{Activation, Attention, HeadNorms, Layer, Mlp, MlpKind, Norm, Positions, Scale};
 use crate::model::{Body, Head};
 
 /// Value of `model_type`.
@@ -38,12 +38,12 @@ pub struct Llama {
     qkv_bias: Bias,
     output_bias: Bias,
     mlp_bias: Bias,
-    head_norms: HeadNorms,
+    head_norms: Stored,
 }
 
 /// Whether each query and key head has a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HeadNorms {
+enum Stored {
     Present,
     Absent,
 }
@@ -79,7 +79,7 @@ impl Llama {
         config.count("head_dim")?;
         let bias = Bias::required_if(config.flag_or("attention_bias", false)?);
         let common = Llama::common(config, bias, bias, Bias::Absent)?;
-        Ok(Llama { head_norms: HeadNorms::Present, ..common })
+        Ok(Llama { head_norms: Stored::Present, ..common })
     }
 
     fn common(
@@ -129,7 +129,7 @@ impl Llama {
             qkv_bias,
             output_bias,
             mlp_bias,
-            head_norms: HeadNorms::Absent,
+            head_norms: Stored::Absent,
         })
     }
 
@@ -172,12 +172,9 @@ impl Llama {
         let linear = |name: &str, n_in, n_out, bias| {
             weights.linear(&format!("{block}.self_attn.{name}"), n_in, n_out, bias)
         };
-        let head_norm = |name: &str| match self.head_norms {
-            HeadNorms::Present => {
-                let gain = weights.vector(&format!("{block}.self_attn.{name}.weight"), h)?;
-                Ok(Some(Norm::Rms { gain, eps: self.eps }))
-            }
-            HeadNorms::Absent => Ok(None),
+        let head_norm = |name: &str| {
+            let gain = weights.vector(&format!("{block}.self_attn.{name}.weight"), h)?;
+            Ok::<Norm, LoadError>(Norm::Rms { gain, eps: self.eps })
         };
         Ok(Attention {
             norm: Some(self.norm(weights, &format!("{block}.input_layernorm"))?),
@@ -185,8 +182,12 @@ impl Llama {
             key: linear("k_proj", d, self.n_kv_heads * h, self.qkv_bias)?,
             value: linear("v_proj", d, self.n_kv_heads * h, self.qkv_bias)?,
             output: linear("o_proj", self.n_heads * h, d, self.output_bias)?,
-            query_norm: head_norm("q_norm")?,
-            key_norm: head_norm("k_norm")?,
+            head_norms: match self.head_norms {
+                Stored::Present => {
+                    Some(Box::new(HeadNorms { query: head_norm("q_norm")?, key: head_norm("k_norm")? }))
+                }
+                Stored::Absent => None,
+            },
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
             head_dim: h,

@@ -108,8 +108,8 @@ fn attention<const L: usize>(
         }
         rows
     };
-    let queries = rotated(&layer.query, layer.query_norm.as_ref(), first_query);
-    let keys = rotated(&layer.key, layer.key_norm.as_ref(), 0);
+    let queries = rotated(&layer.query, layer.query_norm(), first_query);
+    let keys = rotated(&layer.key, layer.key_norm(), 0);
     let value = Affine::new(&layer.value);
     let values: Vec<Vector<L>> = inputs.iter().map(|z| value.apply(z)).collect();
     let output = Affine::new(&layer.output);

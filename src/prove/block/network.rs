@@ -110,7 +110,7 @@ impl Network {
                 "it covers one attention layer followed by one MLP, and this model has other layers",
             ));
         };
-        if attention.query_norm.is_some() || attention.key_norm.is_some() {
+        if attention.head_norms.is_some() {
             return Err(refuse("norms of query and key heads are not covered"));
         }
         let MlpKind::Plain { up, down } = &mlp.kind else {
