@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod compare;
 pub mod decide;
 pub mod domain;
+pub mod explain;
 pub mod guide;
 pub mod limits;
 pub mod model;

@@ -33,6 +33,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Look for a prefix after which the token is as likely as possible
     Search(SearchArgs),
+    /// Show where the bound of a token is lost: head, layers after attention, attention, prefixes
+    Explain(ExplainArgs),
     /// Decide every statement of a suite and write its certificates
     Prove(ProveArgs),
     /// Check a suite's certificates, prove again what changed, and fail if a statement broke
@@ -100,6 +102,23 @@ pub struct BoundArgs {
     pub provers: ProverArgs,
     /// Time limit in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", allow_hyphen_values = true)]
+    pub time: String,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llmprove explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Time limit of provers and search in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", allow_hyphen_values = true)]
     pub time: String,
     /// Print one JSON document on stdout
     #[arg(long)]

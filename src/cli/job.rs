@@ -100,6 +100,21 @@ impl Job {
         }
     }
 
+    /// The model.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// How long it may take.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The token in question.
+    pub fn token(&self) -> TokenId {
+        self.token
+    }
+
     /// The prefixes in question.
     pub fn language(&self) -> &Language {
         &self.language

@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod diff;
 mod error;
+mod explain;
 mod generate;
 mod inspect;
 mod interrupt;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => (audit::run(args), args.json),
         Command::Report(args) => (report::run(args), args.json),
         Command::Search(args) => (search::run(args), args.json),
+        Command::Explain(args) => (explain::run(args), args.json),
         Command::Prove(args) => (suite::prove(args), args.suite.json),
         Command::Ci(args) => (suite::ci(args), args.suite.json),
         Command::Completions(args) => (generate::completions(args), false),

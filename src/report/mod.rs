@@ -7,6 +7,7 @@ mod bar;
 pub mod bounds;
 mod claim;
 pub mod diff;
+pub mod explain;
 pub mod html;
 pub mod inspect;
 pub mod json;

@@ -5,6 +5,7 @@ mod certificates;
 mod diff;
 mod documents;
 mod errors;
+mod explain;
 mod guide;
 mod interrupt;
 mod language;

@@ -1,0 +1,25 @@
+//! Where a bound is lost: stages in order, certified ones around the certified bounds.
+
+use super::{json, run};
+
+#[test]
+fn stages_shrink_from_the_head_to_a_prefix() {
+    let (code, document) = json("explain --token X --time 1");
+    assert_eq!(code, 0);
+    let stages = document["stages"].as_array().unwrap();
+    let names: Vec<&str> = stages.iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["head", "residual", "attention", "prefix"]);
+    let odds: Vec<f64> = stages.iter().map(|s| s["log_odds"].as_f64().unwrap()).collect();
+    assert!(odds.windows(2).all(|pair| pair[0] >= pair[1] - 1e-9), "{odds:?}");
+    let certified: Vec<bool> = stages.iter().map(|s| s["certified"].as_bool().unwrap()).collect();
+    assert_eq!(certified, [true, false, false, true]);
+    assert!(document["upper"].as_f64() <= stages[0]["probability"].as_f64());
+    assert!(document["lower"].as_f64() <= stages[2]["probability"].as_f64());
+}
+
+#[test]
+fn a_language_is_refused() {
+    let (code, _, stderr) = run("explain --token X --prefix any{2} --time 1");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("leave out --prefix"), "{stderr}");
+}
