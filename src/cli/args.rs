@@ -45,6 +45,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Count and sample the prefixes of a language
     Language(LanguageArgs),
+    /// Prove that a token stays ahead while embeddings of one prefix move in a ball
+    Local(LocalArgs),
     /// Print a script that completes this command in a shell
     Completions(CompletionsArgs),
     /// Write manual pages into a folder
@@ -327,6 +329,43 @@ pub struct LanguageArgs {
     /// Print one JSON document on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llmprove local`.
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The prefix as token ids
+    #[arg(long, value_name = "ID[,ID...]", allow_hyphen_values = true)]
+    pub prefix_ids: String,
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// Radius of the ball around each embedding that moves, in the units of the embeddings
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
+    pub ball: String,
+    /// How distance is measured: each entry on its own, or Euclidean
+    #[arg(long, value_name = "NORM", default_value = "inf")]
+    pub norm: DistanceNorm,
+    /// Positions whose embeddings move, counted from 0 [default: all]
+    #[arg(long, value_name = "I[,I...]", allow_hyphen_values = true)]
+    pub positions: Option<String>,
+    /// Compare with this token id alone [default: with every other token]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub versus: Option<String>,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The norm of a ball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DistanceNorm {
+    /// Each entry by at most the radius
+    Inf,
+    /// Euclidean length at most the radius
+    #[value(name = "2")]
+    Two,
 }
 
 /// The syntax of languages in short; the documentation of `spec::language` has all of it.

@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod job;
 mod language;
+mod local;
 mod log;
 mod options;
 mod output;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => (diff::run(args), args.json),
         Command::Inspect(args) => (inspect::run(args), args.json),
         Command::Language(args) => (language::run(args), args.json),
+        Command::Local(args) => (local::run(args), args.json),
     };
     match result {
         Ok(output) => output.print(),

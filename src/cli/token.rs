@@ -43,7 +43,8 @@ fn by_text(text: &str, vocab: &Vocab) -> Result<TokenId, CliError> {
     }
 }
 
-fn by_id(text: &str, n_tokens: usize) -> Result<TokenId, CliError> {
+/// The token of an id.
+pub fn by_id(text: &str, n_tokens: usize) -> Result<TokenId, CliError> {
     text.parse().ok().filter(|&id: &TokenId| (id as usize) < n_tokens).ok_or_else(|| {
         CliError::new(
             format!("{text} is not a token id of this model"),

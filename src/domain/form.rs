@@ -16,6 +16,7 @@
 
 mod activation;
 mod attention;
+mod bilinear;
 mod choice;
 mod linear;
 mod norm;
@@ -31,7 +32,7 @@ use crate::num::{Interval, nonnegative_sum};
 pub use activation::Curve;
 pub use attention::Source;
 pub use linear::Map;
-pub use norm::{Normalised, Sphere};
+pub use norm::{Mapped, Normalised, Sphere};
 
 /// What is known of the symbols of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

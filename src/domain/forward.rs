@@ -127,7 +127,7 @@ impl Run<'_> {
                         .enumerate()
                         .map(|(n, (own, cell, z))| {
                             let mut symbols = supply(phase + 1, n);
-                            let mixed = self.attend(heads, before, &table, &cell, own, &z);
+                            let mixed = self.attend(heads, before, &table, &cell, (own, &z), &mut symbols);
                             let added = match self.detail {
                                 Detail::Symbols => mixed.map_absorbing(&heads.output, &mut symbols),
                                 Detail::Boxes => mixed.map(&heads.output),
@@ -200,22 +200,22 @@ impl Run<'_> {
         before: &[Sources],
         table: &[Vec<Sources>],
         cell: &Cell,
-        own: usize,
-        z: &Form,
+        (own, z): (usize, &Form),
+        symbols: &mut Symbols,
     ) -> Form {
         let first = self.known.tokens.len();
         let query = self.network.rotate(z.map(&heads.query), cell.position, heads.head_dim);
         let earlier = &table[..cell.position - first];
         let own = &table[cell.position - first][own];
         let shared = earlier.iter().all(|column| column.len() == 1);
-        let of_head = |h: usize| {
+        let mut of_head = |h: usize| {
             let query = query.slice(h * heads.head_dim, (h + 1) * heads.head_dim);
             let kv = heads.source(h);
             let known = before.iter().map(|sources| &sources[kv]);
             if shared {
                 let free = earlier.iter().map(|column| &column[0][kv]);
                 let sources: Vec<&Source> = known.chain(free).chain([&own[kv]]).collect();
-                return query.attend(&sources, heads.scale);
+                return query.attend(&sources, heads.scale, symbols);
             }
             let columns: Vec<Vec<&Source>> = known
                 .map(|source| vec![source])
@@ -224,7 +224,7 @@ impl Run<'_> {
                 .collect();
             attend_alternatives(&query, &columns, heads.scale)
         };
-        Form::join(&(0..heads.n_heads).map(of_head).collect::<Vec<_>>())
+        Form::join(&(0..heads.n_heads).map(&mut of_head).collect::<Vec<_>>())
     }
 }
 

@@ -1,12 +1,14 @@
 //! From the last residual to margins and probabilities.
 //!
-//! Margins `l_j − l_t` are affine like the logits, and lie within `c_j − c_t ± √d ‖Π(w_j − w_t)‖` whatever the residual is.
+//! Margins `l_j − l_t` are affine like the logits, and lie within `c_j − c_t ± √d ‖Π(w_j − w_t)‖` whatever the residual is. They
+//! are also `c_j − c_t + g (w_j − w_t)·y` with `y` before the last norm and its scale `g > 0`: where that norm has much room,
+//! the sign of the product is known best from its affine factor.
 //! With them `p_t = 1 / (1 + Σ_{j≠t} e^{l_j − l_t})`; since for every λ in the simplex `ln Σ e^{u_j} >= Σ λ_j u_j + H(λ)` (Gibbs),
 //! one more affine functional bounds `p_t` from above without giving every margin its own worst case.
 
 use ndarray::Array2;
 
-use super::form::{Form, Map, Symbols};
+use super::form::{Form, Map, Mapped, Symbols};
 use super::network::Network;
 use crate::model::TokenId;
 use crate::num::{Interval, exp, ln, nonnegative_sum};
@@ -21,6 +23,10 @@ pub struct Logits<'n> {
     delta: Form,
     /// Bound on the size of the factor.
     gamma: f64,
+    /// Bound on the vector behind `delta`, before the head and with the factor.
+    length: f64,
+    /// Logits without biases as a product: a form `[vocabulary]`, and a positive factor that all of it is multiplied by.
+    product: Option<(Form, Interval)>,
 }
 
 /// What is known about one token after the prefixes of a region.
@@ -34,14 +40,19 @@ pub struct Outlook {
 
 impl<'n> Logits<'n> {
     pub(super) fn new(network: &'n Network, residual: &Form) -> Logits<'n> {
-        let (linear, delta, gamma) = match network.last {
+        let Mapped { linear, delta, gamma, length } = match network.last {
             Some(norm) => norm.apply(residual, &mut Symbols::supply(1 << 38)).map(&network.head),
             None => {
-                let width = network.vocab;
-                (residual.map(&network.head), Form::point(vec![0.0; width]), 0.0)
+                let delta = Form::point(vec![0.0; network.vocab]);
+                Mapped { linear: residual.map(&network.head), delta, gamma: 0.0, length: 0.0 }
             }
         };
-        Logits { network, linear, delta, gamma }
+        let product = network.last.map(|norm| {
+            let (y, scale) = norm.factors(residual);
+            let bias: Vec<f64> = (0..network.vocab).map(|j| -network.head.bias(j).mid_rad().0).collect();
+            (y.map(&network.head).shifted(&bias), scale)
+        });
+        Logits { network, linear, delta, gamma, length, product }
     }
 
     /// Margins and probability of one token, which has to exist.
@@ -53,10 +64,26 @@ impl<'n> Logits<'n> {
         // x_j − x_t is x less its mean under weights that are all on t.
         let linear = self.linear.clone().minus_mean(&one);
         let delta = self.delta.clone().minus_mean(&one);
-        let spread: Vec<f64> = delta.radius().iter().map(|r| nonnegative_sum(r * self.gamma)).collect();
+        let widest: Vec<_> = (0..self.network.vocab).map(|j| self.network.widest_margin(j, t)).collect();
+        let spread: Vec<f64> = delta
+            .radius()
+            .iter()
+            .zip(&widest)
+            .map(|(r, widest)| {
+                let by_length = widest.map_or(f64::INFINITY, |(_, length)| self.length * length);
+                nonnegative_sum((r * self.gamma).min(by_length))
+            })
+            .collect();
         let mut margins = linear.clone().widened(&spread).ranges();
-        for (j, margin) in margins.iter_mut().enumerate() {
-            *margin = meet(*margin, self.network.widest_margin(j, t));
+        for (margin, widest) in margins.iter_mut().zip(widest) {
+            *margin = widest.map_or(*margin, |(widest, _)| meet(*margin, widest));
+        }
+        if let Some((y, scale)) = &self.product {
+            let ranges = y.clone().minus_mean(&one).ranges();
+            for ((j, margin), range) in margins.iter_mut().enumerate().zip(ranges) {
+                let bias = self.network.head.bias(j) - self.network.head.bias(t);
+                *margin = meet(*margin, range * *scale + bias);
+            }
         }
         margins[t] = Interval::ZERO;
         let probability = self.probability(t, &margins, &linear, &delta);
@@ -73,7 +100,23 @@ impl<'n> Logits<'n> {
         lambda[t] = 0.0;
         let column = Array2::from_shape_fn((lambda.len(), 1), |(j, _)| lambda[j]);
         let functional = Map::new(column, &[Interval::ZERO]);
-        let spread = delta.map(&functional).radius()[0] * self.gamma;
+        // Σ λ_j (w_j − w_t), the vector that the functional stands for.
+        let total: f64 = lambda.iter().sum();
+        let head = self.network.head.weight();
+        let row: Vec<f64> = (0..head.nrows())
+            .map(|i| head.row(i).iter().zip(&lambda).map(|(w, l)| w * l).sum::<f64>() - total * head[[i, t]])
+            .collect();
+        let sizes = (0..head.nrows()).map(|i| {
+            head.row(i).iter().zip(&lambda).map(|(w, l)| w.abs() * l).sum::<f64>()
+                + total * head[[i, t]].abs()
+        });
+        // Sums of as many terms as there are tokens, not a few.
+        let size = sizes.sum::<f64>() * lambda.len() as f64;
+        let by_length = match self.network.last {
+            Some(_) => self.length * self.network.length(&row, size),
+            None => f64::INFINITY,
+        };
+        let spread = nonnegative_sum((delta.map(&functional).radius()[0] * self.gamma).min(by_length));
         let mean = linear.map(&functional).widened(&[spread]).ranges()[0];
         let sum: Interval = lambda.iter().map(|&l| Interval::point(l)).sum();
         let plogp: Interval =

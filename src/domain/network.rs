@@ -117,20 +117,26 @@ impl Network {
         }
     }
 
-    /// What `l_j − l_t` can be at all: the last norm's output lies in a ball.
-    pub(super) fn widest_margin(&self, j: usize, t: usize) -> Interval {
-        let Some(norm) = self.last else { return Interval::ENTIRE };
-        let d = self.width;
+    /// What `l_j − l_t` can be at all, as `bias ± √d length`: the last norm's output lies in a ball. `None` without a norm.
+    pub(super) fn widest_margin(&self, j: usize, t: usize) -> Option<(Interval, f64)> {
+        self.last?;
         let (w, v) = (self.head.weight().column(j), self.head.weight().column(t));
         let difference: Vec<f64> = w.iter().zip(v).map(|(w, v)| w - v).collect();
-        let mean = if norm.centred { difference.iter().sum::<f64>() / d as f64 } else { 0.0 };
-        let square: f64 = difference.iter().map(|x| (x - mean) * (x - mean)).sum();
-        // Centring with a mean that is slightly off makes the vector longer, never shorter than the projection; the
-        // rounding of each entry is bounded by that of its two parts.
         let size: f64 = w.iter().zip(v).map(|(w, v)| w.abs() + v.abs()).sum();
-        let length = nonnegative_sum(nonnegative_sum(square).sqrt() + dot_error(d, size));
+        let length = self.length(&difference, size);
         let bias = self.head.bias(j) - self.head.bias(t);
-        bias + radius(d) * Interval::new(-length, length)
+        Some((bias + radius(self.width) * Interval::new(-length, length), length))
+    }
+
+    /// Bound on `‖Π w‖`, where `w` is known up to a few roundings of entries whose sizes add up to `size`.
+    pub(super) fn length(&self, w: &[f64], size: f64) -> f64 {
+        let d = w.len();
+        let centred = self.last.is_some_and(|norm| norm.centred);
+        let mean = if centred { w.iter().sum::<f64>() / d as f64 } else { 0.0 };
+        let square: f64 = w.iter().map(|x| (x - mean) * (x - mean)).sum();
+        // Centring with a mean that is slightly off makes the vector longer, never shorter than the projection; the
+        // rounding of each entry is bounded by that of its parts.
+        nonnegative_sum(nonnegative_sum(square).sqrt() + dot_error(d, size))
     }
 
     /// Rotates queries or keys `[heads · head_dim]` of a position.

@@ -12,6 +12,7 @@ pub mod html;
 pub mod inspect;
 pub mod json;
 pub mod language;
+pub mod local;
 mod style;
 mod subject;
 pub mod suite;

@@ -9,6 +9,7 @@ mod explain;
 mod guide;
 mod interrupt;
 mod language;
+mod local;
 mod predicates;
 mod readme;
 mod report;

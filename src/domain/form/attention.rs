@@ -14,7 +14,7 @@
 use ndarray::{Array2, s};
 
 use super::super::softmax::Weights;
-use super::{Form, n_symbols, union_of};
+use super::{Form, Shape, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, exp, nonnegative_sum};
 
 /// Key and value of one head at one position.
@@ -37,13 +37,16 @@ impl Source {
 /// Scores vary too much for the expansion to be the better choice without a look at the box.
 const SMALL: f64 = 0.05;
 
+/// Curvatures up to this go to the error radii: not worth symbols.
+const NEGLIGIBLE: f64 = 1e-11;
+
 /// Least logarithm of a weight.
 const LEAST: f64 = -600.0;
 
 impl Form {
     /// The head's output for this query; `scale` is the factor on scores. At least one source.
     #[must_use]
-    pub fn attend(&self, sources: &[&Source], scale: Interval) -> Form {
+    pub fn attend(&self, sources: &[&Source], scale: Interval, symbols: &mut Symbols) -> Form {
         let scores = self.scores(sources, scale);
         let ranges = scores.ranges();
         let weights = softmax_hint(&scores.mid);
@@ -52,7 +55,7 @@ impl Form {
         let w: Vec<f64> = enclosures.iter().map(|w| w.mid_rad().0).collect();
         let common = shifted.magnitude().iter().zip(&w).map(|(m, w)| m * w).sum::<f64>();
         let a = shifted.minus_mean(&w);
-        let mixed = mix(sources, &a, &enclosures, &w, common);
+        let mixed = mix(sources, &a, &enclosures, &w, common, symbols);
         let widest = a.radius().into_iter().fold(0.0, super::worse);
         if widest < SMALL { mixed } else { mixed.meet_box(sources, &ranges) }
     }
@@ -96,23 +99,28 @@ impl Form {
                 column += &key.dot(&query);
             });
         }
-        let (size, radius, reach) = (self.magnitude(), self.radius(), self.reach());
+        let (size, reach) = (self.magnitude(), self.reach());
+        let mut mid = keys.t().dot(&query).to_vec();
         let err = sources
             .iter()
-            .map(|source| {
+            .zip(&mut mid)
+            .map(|(source, mid)| {
                 let key = &source.key;
-                let (mut rounding, mut passed, mut entries) = (0.0, 0.0, 0.0);
-                let parts = key.magnitude().into_iter().zip(key.radius());
-                for (i, (key_size, key_radius)) in parts.enumerate() {
+                let (mut rounding, mut passed) = (0.0, 0.0);
+                for (i, key_size) in key.magnitude().into_iter().enumerate() {
                     rounding += size[i] * key_size;
                     passed += self.err[i] * key.mid[i].abs() + self.mid[i].abs() * key.err[i];
-                    entries += radius[i] * key_radius;
                 }
-                let product = if entries == 0.0 { 0.0 } else { entries.min(reach * key.reach()) };
-                nonnegative_sum(passed + product + dot_error(2 * width + 2, nonnegative_sum(rounding)))
+                let products: Interval = self.deviation_products(key).into_iter().sum();
+                let by_length = nonnegative_sum(reach * key.reach());
+                let (shift, rad) = products.mid_rad();
+                let product = if rad <= by_length { rad } else { by_length };
+                if rad <= by_length {
+                    *mid += shift;
+                }
+                nonnegative_sum(passed + product + dot_error(2 * width + 4, nonnegative_sum(rounding)))
             })
             .collect();
-        let mid = keys.t().dot(&query).to_vec();
         Form { mid, groups, coef, err }.times_enclosed(scale)
     }
 
@@ -158,12 +166,17 @@ fn beyond_linear(x: Interval) -> f64 {
 }
 
 /// The expansion above; `w` are the middles of the enclosed weights, `common` bounds `|Σ w_k (s_k − b_k)|`.
-fn mix(sources: &[&Source], a: &Form, enclosures: &[Interval], w: &[f64], common: f64) -> Form {
+fn mix(
+    sources: &[&Source],
+    a: &Form,
+    enclosures: &[Interval],
+    w: &[f64],
+    common: f64,
+    symbols: &mut Symbols,
+) -> Form {
     let (n, width) = (sources.len(), sources[0].value.width());
     let ranges = a.ranges();
     let rho: Vec<f64> = ranges.iter().map(|&a| beyond_linear(a)).collect();
-    // |e^a − 1| is largest at an end.
-    let apart: Vec<f64> = ranges.iter().map(|&a| (exp(a) - Interval::ONE).magnitude()).collect();
     // Relative error of the weights.
     let off = enclosures.iter().zip(w).map(|(e, w)| e.mid_rad().1 / w).fold(0.0, super::worse);
     let centre: Vec<f64> =
@@ -182,6 +195,7 @@ fn mix(sources: &[&Source], a: &Form, enclosures: &[Interval], w: &[f64], common
     };
     of_scores.scatter(&groups, |rows, source| coef.slice_mut(s![rows, ..]).assign(&source));
     let (mut mid, mut err) = (vec![0.0; width], vec![0.0; width]);
+    let bends = rho.iter().any(|r| *r > NEGLIGIBLE);
     let size_a = a.magnitude();
     // Σ w_j (1 + ρ_j) and Σ w_j ρ_j, for what is of second order.
     let curved: f64 = nonnegative_sum(w.iter().zip(&rho).map(|(w, r)| w * r).sum());
@@ -189,12 +203,18 @@ fn mix(sources: &[&Source], a: &Form, enclosures: &[Interval], w: &[f64], common
         let value = &source.value;
         value.scatter(&groups, |rows, source| coef.slice_mut(s![rows, ..]).scaled_add(w[j], &source));
         let (radius, size) = (value.radius(), value.magnitude());
+        // (e^a − 1) δ = a δ + r δ.
+        let products = a.slice(j, j + 1).deviation_products(value);
         for i in 0..width {
             let lever = lever[[j, i]];
             let arm = lever.abs() + dot_error(2, w[j] * (size[i] + centre[i].abs()));
             // w_j (m_j − c) and half of its w_j ρ_j (m_j − c); errors of a_j; the other half of ρ_j; w_j (e^a − 1) δ_j.
-            mid[i] += lever * (1.0 + a.mid[j] + rho[j] / 2.0);
-            err[i] += a.err[j] * arm + rho[j] / 2.0 * arm + w[j] * (value.err[i] + apart[j] * radius[i]);
+            let (shift, rad) = products[i].mid_rad();
+            mid[i] += lever * (1.0 + a.mid[j] + rho[j] / 2.0) + w[j] * shift;
+            let second = rad + (a.mid[j].abs() + rho[j]) * radius[i];
+            err[i] += a.err[j] * arm + w[j] * (value.err[i] + second);
+            // The other half of r is a symbol of its own where it is worth one.
+            err[i] += rho[j] / 2.0 * if bends { arm - lever.abs() } else { arm };
             // Weights are off by a relative `off`; rounding of sums of n terms.
             let all = (1.0 + size_a[j] + rho[j]) * (arm + w[j] * radius[i]) + w[j] * size[i];
             err[i] += 2.0 * off * all + dot_error(n + 4, all);
@@ -209,7 +229,11 @@ fn mix(sources: &[&Source], a: &Form, enclosures: &[Interval], w: &[f64], common
     let z = total + Interval::new(-slack, nonnegative_sum(curved + slack));
     let inverse = if z.lo() > 0.0 { z.recip() } else { Interval::ENTIRE };
     let err = err.into_iter().map(nonnegative_sum).collect();
-    let form = Form { mid, groups, coef, err };
+    let mut form = Form { mid, groups, coef, err };
+    if bends {
+        let rows = Array2::from_shape_fn((n, width), |(j, i)| lever[[j, i]] * rho[j] / 2.0);
+        form = form.with_group(symbols.fresh(Shape::Box, n), rows);
+    }
     let (factor, spread) = inverse.mid_rad();
     // The error 1/Z − factor multiplies what is there: its range, not its magnitude.
     let reach: Vec<f64> = form.ranges().iter().map(|x| x.magnitude() * spread).collect();

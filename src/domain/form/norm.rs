@@ -1,14 +1,14 @@
 //! LayerNorm and RMSNorm without gain and bias: `ẑ = y / sqrt(‖y‖²/d + ε)`, `y` centred or not.
 //!
-//! With `y = c + δ` and `s = ‖y‖²/d + ε = ‖c‖²/d + ε + ℓ + q`, where `ℓ = 2c·δ/d` is affine and `0 <= q = ‖δ‖²/d <= R²/d`:
-//! on a range of `s` the convex `s^{−1/2} + κ s` lies between `1.5 (2κ)^{1/3}` and its value at an end, so
-//! `g = s^{−1/2} = g0 − κℓ ± e`, and
+//! With `y = c + δ`, `û = c/‖c‖`, `t = û·δ`, `δ⊥ = δ − t û`, `b = ‖δ⊥‖` and `g = ((‖c‖ + t)² + b²)/d + ε)^{−1/2}`:
 //!
 //! ```text
-//! ẑ = (c + δ) g = c g0 + g0 δ − κ c ℓ ± e c + δ γ,      γ = g − g0,   |γ| <= Γ = κ|ℓ| + e.
+//! ẑ = û A + δ⊥ g0 + δ⊥ (g − g0),      A = û·ẑ = (‖c‖ + t) g.
 //! ```
 //!
-//! The last term is a vector of length at most `Γ R` in a direction of its own. Whatever `y` is, ẑ lies in the ball of
+//! The second term is affine. `A` differs from `√d` in second order only (and by ε), and so does the last term from zero:
+//! its length is at most `max b |g − g0|`, where `t² + b² <= R²` if `‖δ‖ <= R`. Both are bounded cell by cell of the range of
+//! `t`, as `g` falls with `t` and `b`, while `A` grows with `t` and falls with `b`. Whatever `y` is, ẑ lies in the ball of
 //! radius `√d` around zero; for `R < ‖c‖` also in a cap: its angle to `c` is at most `asin(R/‖c‖)`, so that it lies within
 //! `√d sin` of `√d cos · c/‖c‖` (or somewhat more where ε shortens it). The smaller of these enclosures is taken.
 
@@ -29,6 +29,9 @@ pub struct Sphere {
     pub eps: f64,
 }
 
+/// Cells of the range of `t`.
+const CELLS: usize = 16;
+
 /// A normalised vector, `linear + δγ` with `|γ| <= gamma`.
 #[derive(Debug, Clone)]
 pub struct Normalised {
@@ -36,38 +39,77 @@ pub struct Normalised {
     /// `δ`, an affine form around zero.
     delta: Form,
     gamma: f64,
-    /// Bound on `‖δ‖₂`.
-    reach: f64,
+    /// Bound on `‖δγ‖₂`.
+    length: f64,
     sphere: Sphere,
+}
+
+/// A normalised vector mapped by a matrix: `linear + δγ` with `|γ| <= gamma`, where the vector behind the last term is no
+/// longer than `length`.
+#[derive(Debug, Clone)]
+pub struct Mapped {
+    /// Affine part.
+    pub linear: Form,
+    /// `δ W`, around zero.
+    pub delta: Form,
+    /// Bound on the factor.
+    pub gamma: f64,
+    /// Bound on the length of `δγ` before the map.
+    pub length: f64,
 }
 
 impl Sphere {
     /// Encloses the norm of a form.
     #[must_use]
     pub fn apply(self, x: &Form, symbols: &mut Symbols) -> Normalised {
-        let d = x.width();
-        // The float 1/d is off by a roundoff, within the slack of the rounding bound of a mean of d entries.
-        let y = if self.centred { x.clone().minus_mean(&vec![1.0 / d as f64; d]) } else { x.clone() };
+        let y = self.centre(x);
         let reach = y.reach();
-        let scale = Scale::new(self, &y, reach);
-        let wide = !(reach <= 0.2 * scale.length.lo());
-        match scale.g {
-            Some(g) if !wide => g.normalised(self, y, &scale, symbols),
-            Some(g) => {
-                let cap = self.cap(&y, &scale, symbols);
-                let linear = g.normalised(self, y, &scale, symbols);
-                let size = linear.linear.reach() + linear.gamma * linear.reach;
+        let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
+        let length = square.sqrt();
+        let wide = !(reach <= 0.2 * length.lo());
+        match Tangent::new(self, &y, length, reach) {
+            Some(tangent) if !wide => tangent.normalised(self, y, symbols),
+            Some(tangent) => {
+                let cap = self.cap(&y, length, reach, symbols);
+                let linear = tangent.normalised(self, y, symbols);
+                let size = linear.linear.reach() + linear.length;
                 if size < cap.linear.reach() { linear } else { cap }
             }
-            None => self.cap(&y, &scale, symbols),
+            None => self.cap(&y, length, reach, symbols),
         }
     }
 
+    /// `y`, and `1/sqrt(‖y‖²/d + ε)`: their product is the norm of a form, and has the signs of `y`.
+    #[must_use]
+    pub fn factors(self, x: &Form) -> (Form, Interval) {
+        let y = self.centre(x);
+        let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
+        let (length, reach) = (square.sqrt(), y.reach());
+        let g = match Tangent::new(self, &y, length, reach) {
+            Some(tangent) => tangent.range,
+            None => {
+                let shortest = Interval::point((length - Interval::point(reach)).lo().max(0.0));
+                let longest = length + Interval::point(reach);
+                let at = |length: Interval| {
+                    let mean = length.square() / Interval::point(y.width() as f64);
+                    (mean + Interval::point(self.eps)).sqrt().recip()
+                };
+                Interval::new(at(longest).lo().max(0.0), at(shortest).hi())
+            }
+        };
+        (y, g)
+    }
+
+    fn centre(self, x: &Form) -> Form {
+        let d = x.width();
+        // The float 1/d is off by a roundoff, within the slack of the rounding bound of a mean of d entries.
+        if self.centred { x.clone().minus_mean(&vec![1.0 / d as f64; d]) } else { x.clone() }
+    }
+
     /// The cap around the centre, or the whole ball.
-    fn cap(self, y: &Form, scale: &Scale, symbols: &mut Symbols) -> Normalised {
+    fn cap(self, y: &Form, c: Interval, reach: f64, symbols: &mut Symbols) -> Normalised {
         let d = y.width();
         let root = Interval::point(d as f64).sqrt();
-        let (c, reach) = (scale.length, scale.reach);
         let mut centre = vec![0.0; d];
         let mut radius = root.hi();
         if reach < c.lo() && c.is_finite() {
@@ -94,7 +136,7 @@ impl Sphere {
         let delta = Form::point(vec![0.0; d]);
         // The rows are rounded: that much more in every direction.
         let linear = linear.widened(&vec![dot_error(4, radius); d]);
-        Normalised { linear, delta, gamma: 0.0, reach: 0.0, sphere: self }
+        Normalised { linear, delta, gamma: 0.0, length: 0.0, sphere: self }
     }
 
     /// `radius` times the projection that the vectors of this norm lie in, up to `4 u radius` an entry.
@@ -107,103 +149,110 @@ impl Sphere {
     }
 }
 
-/// What is known of `s`.
-struct Scale {
-    /// `‖c‖`.
-    length: Interval,
-    /// Bound on `‖δ‖`.
-    reach: f64,
-    g: Option<Slope>,
-}
-
-/// `g = centre − kappa ℓ ± error` on all of the range of `s`.
-#[derive(Clone, Copy)]
-struct Slope {
-    kappa: f64,
-    centre: f64,
-    error: f64,
-    /// Bound on `|g − centre|`.
+/// The expansion around the centre.
+struct Tangent {
+    /// `g0`.
+    g: f64,
+    /// Encloses `g`.
+    range: Interval,
+    /// `1/‖c‖²`, rounded.
+    tau: f64,
+    /// `A/‖c‖`, with what the rounding of `tau` adds.
+    along: Interval,
+    /// Bound on `|g − g0|`.
     gamma: f64,
+    /// Bound on `‖δ⊥ (g − g0)‖`, likewise.
+    length: f64,
 }
 
-impl Scale {
-    fn new(sphere: Sphere, y: &Form, reach: f64) -> Scale {
-        let d = Interval::point(y.width() as f64);
-        let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
-        let length = square.sqrt();
-        let none = Scale { length, reach, g: None };
-        if !(reach.is_finite() && square.is_finite()) {
-            return none;
+impl Tangent {
+    fn new(sphere: Sphere, y: &Form, length: Interval, reach: f64) -> Option<Tangent> {
+        let d = y.width() as f64;
+        let product = functional(y);
+        // |c·δ|, and the range of t.
+        let most = product.radius()[0];
+        let span = (Interval::point(most) / length).hi().min(reach);
+        if !(reach.is_finite() && length.is_finite() && span < length.lo()) {
+            return None;
         }
-        let l = functional(y).ranges()[0];
         let eps = Interval::point(sphere.eps);
-        let base = square / d + eps;
-        let q = Interval::new(0.0, (Interval::point(reach).square() / d).hi());
-        let shortest = Interval::point((length - Interval::point(reach)).lo().max(0.0)).square() / d + eps;
-        let longest = (length + Interval::point(reach)).square() / d + eps;
-        let s = base + l + q;
-        let (a, b) = (s.lo().max(shortest.lo()), s.hi().min(longest.hi()));
-        if !(a > 0.0 && a < b && b.is_finite()) {
-            return none;
+        let square = |x: f64| Interval::point(x).square();
+        let g = |t: f64, b2: Interval| {
+            (((length + Interval::point(t)).square() + b2) / Interval::point(d) + eps).sqrt().recip()
+        };
+        let centre = (g(0.0, Interval::ZERO) + g(0.0, square(reach))).mid_rad().0 / 2.0;
+        let (mut a, mut range) = (None::<Interval>, None::<Interval>);
+        let (mut gamma, mut longest) = (0.0, 0.0);
+        let edge = |k: usize| span * (2.0 * k as f64 / CELLS as f64 - 1.0);
+        for (from, to) in (0..CELLS).map(|k| (edge(k), edge(k + 1))) {
+            let nearest = if from > 0.0 { from } else { (-to).max(0.0) };
+            let across = Interval::point((square(reach) - square(nearest)).hi().max(0.0));
+            let (high, low) = (g(from, Interval::ZERO), g(to, across));
+            let here = Interval::new(low.lo(), high.hi());
+            range = Some(range.map_or(here, |range| range.hull(here)));
+            let off = (here - Interval::point(centre)).magnitude();
+            gamma = worse(gamma, off);
+            longest = worse(longest, (across.sqrt() * Interval::point(off)).hi());
+            let least = (length + Interval::point(from)) * g(from, across);
+            let most = (length + Interval::point(to)) * g(to, Interval::ZERO);
+            let own = Interval::new(least.lo(), most.hi());
+            a = Some(a.map_or(own, |a| a.hull(own)));
         }
-        let (root_a, root_b) = (Interval::point(a).sqrt(), Interval::point(b).sqrt());
-        // Slope of the chord; κ is at least w³/2, so that the least value of s^{−1/2} + κs is at least 1.5 w.
-        let chord = (root_a * root_b * (root_a + root_b)).recip().mid_rad().0;
-        let w = (2.0 * chord).cbrt();
-        let kappa = w * w * w * 0.5 * (1.0 + 4.0 * f64::EPSILON);
-        let ends = [(a, root_a), (b, root_b)].map(|(s, root)| root.recip() + Interval::point(kappa) * s);
-        let h = Interval::new((Interval::point(w) * 1.5).lo(), ends[0].hi().max(ends[1].hi()));
-        let (centre, error) = (h - Interval::point(kappa) * (base + q)).mid_rad();
-        let spread = (Interval::point(kappa) * l + Interval::new(-error, error)).magnitude();
-        let range = Interval::new(root_b.recip().lo(), root_a.recip().hi()) - Interval::point(centre);
-        let gamma = spread.min(range.magnitude());
-        let finite = [kappa, centre, error, gamma].iter().all(|x| x.is_finite());
-        Scale { g: finite.then_some(Slope { kappa, centre, error, gamma }), ..none }
+        let inverse = length.square().recip();
+        let tau = inverse.mid_rad().0;
+        // The rounding of τ moves this much of c from one part to the other.
+        let off = (inverse - Interval::point(tau)).magnitude() * most;
+        let greatest = g(-span, Interval::ZERO).hi();
+        let along = a? / length + Interval::new(-1.0, 1.0) * Interval::point(off * greatest);
+        let length = (Interval::point(longest) + length * Interval::point(off * gamma)).hi();
+        let finite = [tau, centre, gamma, length].iter().all(|x| x.is_finite()) && along.is_finite();
+        finite.then_some(Tangent { g: centre, range: range?, tau, along, gamma, length })
+    }
+
+    fn normalised(self, sphere: Sphere, mut y: Form, symbols: &mut Symbols) -> Normalised {
+        let zero = vec![0.0; y.width()];
+        let centre = std::mem::replace(&mut y.mid, zero);
+        let delta = self.across(&centre, y);
+        let (a, rad) = self.along.mid_rad();
+        let along: Vec<f64> = centre.iter().map(|c| c * a).collect();
+        let radial = Array2::from_shape_fn((1, centre.len()), |(_, i)| centre[i] * rad);
+        let by = |i: usize| dot_error(1, along[i].abs() + radial[[0, i]].abs());
+        let by: Vec<f64> = (0..centre.len()).map(by).collect();
+        let linear = delta.clone().times(&vec![self.g; centre.len()]).shifted(&along).widened(&by);
+        let largest = radial.iter().map(|x| x.abs()).fold(0.0, worse);
+        let linear = match largest > NEGLIGIBLE {
+            true => linear.with_group(symbols.fresh(Shape::Box, 1), radial),
+            false => linear.widened(&radial.row(0).iter().map(|x| x.abs()).collect::<Vec<_>>()),
+        };
+        Normalised { linear, delta, gamma: self.gamma, length: self.length, sphere }
+    }
+
+    /// `δ − τ c (c·δ)`.
+    fn across(&self, c: &[f64], mut delta: Form) -> Form {
+        let along = Array1::from_iter(c.iter().map(|c| c * self.tau));
+        let product = delta.coef.dot(&ndarray::aview1(c));
+        let size = delta.magnitude();
+        let sum = |x: &[f64]| x.iter().zip(c).map(|(x, c)| x * c.abs()).sum::<f64>();
+        let (all, passed) = (sum(&size), sum(&delta.err));
+        for (mut row, p) in delta.coef.rows_mut().into_iter().zip(&product) {
+            row.scaled_add(-p, &along);
+        }
+        let n = c.len() + 4;
+        for (i, a) in along.iter().enumerate() {
+            let rounding = dot_error(n, nonnegative_sum(size[i] + a.abs() * all));
+            delta.err[i] = nonnegative_sum(delta.err[i] + a.abs() * passed + rounding);
+        }
+        delta
     }
 }
 
-/// `ℓ = 2c·δ/d`, of width one.
+/// `c·δ`, of width one.
 fn functional(y: &Form) -> Form {
-    let d = y.width() as f64;
-    let weights = Array1::from_iter(y.mid.iter().map(|c| 2.0 * c / d));
-    let magnitude: f64 = y.magnitude().iter().zip(&weights).map(|(m, w)| m * w.abs()).sum();
-    let error: f64 = y.err.iter().zip(&weights).map(|(e, w)| e * w.abs()).sum();
-    let coef = y.coef.dot(&weights).insert_axis(ndarray::Axis(1));
-    // Two more roundings for the weights themselves.
-    let err = vec![nonnegative_sum(error + dot_error(y.width() + 2, nonnegative_sum(magnitude)))];
+    let size = y.magnitude();
+    let sum = |x: &[f64]| x.iter().zip(&y.mid).map(|(x, c)| x * c.abs()).sum::<f64>();
+    let coef = y.coef.dot(&ndarray::aview1(&y.mid)).insert_axis(ndarray::Axis(1));
+    let err = vec![nonnegative_sum(sum(&y.err) + dot_error(y.width(), nonnegative_sum(sum(&size))))];
     Form { mid: vec![0.0], groups: y.groups.clone(), coef, err }
-}
-
-impl Slope {
-    fn normalised(self, sphere: Sphere, mut y: Form, scale: &Scale, symbols: &mut Symbols) -> Normalised {
-        let l = functional(&y);
-        let l_size = l.magnitude()[0];
-        let along: Vec<f64> = y.mid.iter().map(|c| -self.kappa * c).collect();
-        let magnitude = y.magnitude();
-        let mut coef = &y.coef * self.centre;
-        let column = l.coef.column(0);
-        for (mut row, &l) in coef.rows_mut().into_iter().zip(column) {
-            row.iter_mut().zip(&along).for_each(|(x, a)| *x += a * l);
-        }
-        let mid: Vec<f64> = y.mid.iter().map(|c| c * self.centre).collect();
-        let radial = Array2::from_shape_fn((1, mid.len()), |(_, i)| y.mid[i] * self.error);
-        let err = (0..mid.len())
-            .map(|i| {
-                let rounding = self.centre.abs() * magnitude[i] + along[i].abs() * l_size;
-                let passed = self.centre.abs() * y.err[i] + along[i].abs() * l.err[0];
-                nonnegative_sum(passed + dot_error(4, rounding) + dot_error(1, radial[[0, i]].abs()))
-            })
-            .collect();
-        let mut linear = Form { mid, groups: y.groups.clone(), coef, err };
-        let radial_size = radial.iter().map(|x| x.abs()).fold(0.0, worse);
-        if radial_size > NEGLIGIBLE {
-            linear = linear.with_group(symbols.fresh(Shape::Box, 1), radial);
-        } else {
-            linear = linear.widened(&radial.row(0).iter().map(|x| x.abs()).collect::<Vec<_>>());
-        }
-        y.mid.fill(0.0);
-        Normalised { linear, delta: y, gamma: self.gamma, reach: scale.reach, sphere }
-    }
 }
 
 impl Normalised {
@@ -211,27 +260,25 @@ impl Normalised {
     #[must_use]
     pub fn into_form(self, symbols: &mut Symbols) -> Form {
         let d = self.linear.width();
-        let length = nonnegative_sum(self.gamma * self.reach);
-        if length == 0.0 {
+        if self.length == 0.0 {
             return self.linear;
         }
-        let radius = self.delta.radius();
+        let radius: Vec<f64> = self.delta.radius().iter().map(|r| r * self.gamma).collect();
         let across: f64 = radius.iter().map(|r| r * r).sum::<f64>().sqrt();
-        if length <= NEGLIGIBLE || across * 0.8 <= self.reach {
-            let by: Vec<f64> = radius.iter().map(|r| r * self.gamma).collect();
-            return self.linear.widened(&by);
+        if self.length <= NEGLIGIBLE || across * 0.8 <= self.length {
+            return self.linear.widened(&radius);
         }
-        let rows = self.sphere.rows(d, length);
-        self.linear.with_group(symbols.fresh(Shape::Ball, d), rows).widened(&vec![dot_error(4, length); d])
+        let rows = self.sphere.rows(d, self.length);
+        let by = vec![dot_error(4, self.length); d];
+        self.linear.with_group(symbols.fresh(Shape::Ball, d), rows).widened(&by)
     }
 
-    /// `ẑ W + b` in two parts: an affine form, and an affine form around zero whose multiple by an unknown factor of size
-    /// at most the number is to be added.
+    /// `ẑ W + b`.
     #[must_use]
-    pub fn map(&self, map: &Map) -> (Form, Form, f64) {
+    pub fn map(&self, map: &Map) -> Mapped {
         // The centre of δW + b is b itself; without it, δW remains.
         let mut delta = self.delta.map(map);
         delta.mid.fill(0.0);
-        (self.linear.map(map), delta, self.gamma)
+        Mapped { linear: self.linear.map(map), delta, gamma: self.gamma, length: self.length }
     }
 }

@@ -1,11 +1,11 @@
 //! Products of affine forms, entry by entry.
 //!
-//! `(a + α)(b + β) = ab + aβ + bα + αβ` with `|αβ| <= rad α · rad β`.
+//! `(a + α)(b + β) = ab + aβ + bα + αβ`; for the last see [`Form::deviation_products`].
 
 use ndarray::{Array2, s};
 
 use super::{Form, n_symbols, union_of};
-use crate::num::{dot_error, nonnegative_sum};
+use crate::num::{Interval, dot_error, nonnegative_sum};
 
 impl Form {
     /// `x_i y_i` of two forms of one width.
@@ -21,15 +21,17 @@ impl Form {
                 }
             });
         }
-        let (a, b) = (self.radius(), other.radius());
+        let second: Vec<(f64, f64)> =
+            self.deviation_products(other).into_iter().map(Interval::mid_rad).collect();
         let (size_a, size_b) = (self.magnitude(), other.magnitude());
         let err = (0..width)
             .map(|i| {
                 let passed = self.err[i] * other.mid[i].abs() + other.err[i] * self.mid[i].abs();
-                nonnegative_sum(passed + a[i] * b[i] + dot_error(4, size_a[i] * size_b[i]))
+                nonnegative_sum(passed + second[i].1 + dot_error(5, size_a[i] * size_b[i]))
             })
             .collect();
-        let mid = self.mid.iter().zip(&other.mid).map(|(a, b)| a * b).collect();
+        let centres = self.mid.iter().zip(&other.mid).zip(&second);
+        let mid = centres.map(|((a, b), (second, _))| a * b + second).collect();
         Form { mid, groups, coef, err }
     }
 }

@@ -1,64 +1,96 @@
 //! The Euclidean size of an affine form.
 //!
-//! `max ‖x − mid‖₂` over a group is, for a choice, the longest row; for a ball, the largest singular value σ of its
-//! coefficients; for a box, at most `σ √symbols`, and at most the length of the vector of radii. With the Gram matrix `G`
-//! (symmetric, positive semidefinite) `σ⁴ <= ‖G‖_F²`, `σ⁸ <= ‖G²‖_F²`. Groups add up by the triangle inequality.
+//! In a direction `u` the form reaches `Σ_g h_g(u)` from its centre, `h_g(u) = |c_k·u|` for each symbol of a box and
+//! `‖C u‖` for a ball. For any weights `w_g > 0` (Cauchy-Schwarz)
+//!
+//! ```text
+//! ‖x − mid‖² <= max_u (Σ_g h_g(u))² <= Σ_g w_g · λ_max(M),     M = Σ_g C_gᵀ C_g / w_g,
+//! ```
+//!
+//! here with the sizes of the groups as weights. `λ_max(M)^n <= ‖M^n‖_F` for a symmetric `M >= 0`. A choice adds its
+//! longest row by the triangle inequality.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView1};
 
-use super::{Form, Shape, fold_rows};
+use super::{Form, Shape, fold_rows, worse};
 use crate::num::{dot_error, nonnegative_sum};
+
+/// Squarings of `M`: the bound on λ exceeds it by a factor of at most `d^{1/2^{n+1}}`.
+const SQUARINGS: usize = 3;
 
 impl Form {
     /// Upper bound on `‖x − mid‖₂`.
     #[must_use]
     pub fn reach(&self) -> f64 {
-        let mut total = length(&self.err);
         let width = self.width();
-        self.each_group(|group, rows| {
-            let by_entries = |shape: Shape| {
-                let mut sum = vec![0.0f64; width];
-                match shape {
-                    Shape::Box => fold_rows(&mut sum, rows, |sum, x| sum + x.abs()),
-                    Shape::Ball | Shape::Choice => {
-                        return rows.iter().map(|x| x * x).sum::<f64>().sqrt();
-                    }
-                }
-                length(&sum)
-            };
-            let spectral = || {
-                if group.size == 1 { f64::INFINITY } else { largest_singular_value(rows) }
-            };
-            total += match group.shape {
-                Shape::Box => by_entries(Shape::Box).min(spectral() * (group.size as f64).sqrt()),
-                Shape::Ball => by_entries(Shape::Ball).min(spectral()),
-                Shape::Choice => {
-                    let longest = |row: ndarray::ArrayView1<f64>| row.iter().map(|x| x * x).sum::<f64>();
-                    rows.rows().into_iter().map(longest).fold(0.0, super::worse).sqrt()
-                }
-            };
-        });
+        let (mut weights, mut longest) = (0.0f64, 0.0f64);
+        let mut scaled = self.coef.clone();
+        let mut first = 0;
+        for group in &self.groups {
+            let rows = first..first + group.size;
+            let lengths: Vec<f64> = rows.clone().map(|k| length(self.coef.row(k))).collect();
+            let whole = lengths.iter().map(|l| l * l).sum::<f64>().sqrt();
+            for (k, own) in rows.zip(&lengths) {
+                let weight = match group.shape {
+                    Shape::Box => *own,
+                    Shape::Ball => whole / (group.size as f64).sqrt(),
+                    Shape::Choice => 0.0,
+                };
+                // Rows of weight zero vanish, or are alternatives.
+                let factor = if weight == 0.0 { 0.0 } else { weight.sqrt().recip() };
+                scaled.row_mut(k).mapv_inplace(|x| x * factor);
+                weights += if group.shape == Shape::Box { weight } else { 0.0 };
+            }
+            match group.shape {
+                Shape::Box => (),
+                Shape::Ball => weights += whole / (group.size as f64).sqrt(),
+                Shape::Choice => longest += lengths.iter().copied().fold(0.0, worse),
+            }
+            first += group.size;
+        }
+        let mut gram = scaled.t().dot(&scaled);
+        for (i, e) in self.err.iter().enumerate() {
+            gram[[i, i]] += e;
+            weights += e;
+        }
+        let spectral = (weights * largest_eigenvalue(gram, self.n_symbols())).sqrt();
+        let mut entries = self.err.clone();
+        let boxes = self.groups.iter().all(|group| group.shape == Shape::Box);
+        fold_rows(&mut entries, self.coef.view(), |sum, x| sum + x.abs());
+        let entries = if boxes { length(ArrayView1::from(&entries)) } else { f64::INFINITY };
         // Squares that underflow lose less than the root of as many smallest normal numbers.
-        let lost = 1e-140 * (self.n_symbols() + 1) as f64;
-        if self.mid.iter().all(|x| x.is_finite()) { nonnegative_sum(total + lost) } else { f64::INFINITY }
+        let lost = 1e-140 * (self.n_symbols() + width + 1) as f64;
+        let total = spectral.min(entries) + longest + lost;
+        let known = self.mid.iter().chain(&self.err).all(|x| x.is_finite());
+        if known && total.is_finite() { nonnegative_sum(total) } else { f64::INFINITY }
     }
 }
 
-fn length(x: &[f64]) -> f64 {
+fn length(x: ArrayView1<f64>) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Upper bound, up to the rounding that [`nonnegative_sum`] covers; ∞ where floats do not suffice.
-fn largest_singular_value(rows: ArrayView2<f64>) -> f64 {
-    let gram = if rows.nrows() < rows.ncols() { rows.dot(&rows.t()) } else { rows.t().dot(&rows) };
-    let squares = |x: &Array2<f64>| x.iter().map(|x| x * x).sum::<f64>();
-    let n = rows.nrows().max(rows.ncols());
-    // |G| entry by entry is at most ‖column‖‖column‖, in Frobenius norm at most trace G; so is its rounding, times γ.
-    let trace: f64 = rows.iter().map(|x| x * x).sum();
-    let once = squares(&gram).sqrt() + dot_error(n, trace);
-    let twice = squares(&gram.dot(&gram)).sqrt() + dot_error(3 * n, trace * trace);
-    let sigma = once.sqrt().min(twice.sqrt().sqrt());
-    if sigma.is_finite() { sigma } else { f64::INFINITY }
+/// Upper bound on the largest eigenvalue of a Gram matrix that was computed from `n` rows, up to the rounding that
+/// [`nonnegative_sum`] covers; ∞ where floats do not suffice.
+fn largest_eigenvalue(mut power: Array2<f64>, n: usize) -> f64 {
+    let d = power.nrows();
+    let trace: f64 = power.diag().sum();
+    if trace == 0.0 {
+        return 0.0;
+    }
+    // |M| entry by entry is at most ‖column‖‖column‖, in Frobenius norm at most the trace; so is its rounding, times γ.
+    power.mapv_inplace(|x| x / trace);
+    let mut error = dot_error(n + 4, 2.0);
+    let norm = |x: &Array2<f64>| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let mut best = norm(&power) + error;
+    for n in 1..=SQUARINGS {
+        // Frobenius norms here are at most a little more than one: so is that of the products' roundings, times γ.
+        error = 3.0 * error + dot_error(d, 2.0);
+        power = power.dot(&power);
+        best = best.min((0..n).fold(norm(&power) + error, |x, _| x.sqrt()));
+    }
+    let lambda = best * trace;
+    if lambda.is_finite() { nonnegative_sum(lambda) } else { f64::INFINITY }
 }
 
 #[cfg(test)]
@@ -90,7 +122,7 @@ mod tests {
             let signs = super::super::tests::member_of(shape, &signs);
             let x: Vec<f64> = (0..5).map(|i| (0..6).map(|k| signs[k] * rows[[k, i]]).sum()).collect();
             let form = Form::point(vec![0.0; 5]).with_group(Symbols::default().fresh(shape, 6), rows);
-            prop_assert!(length(&x) <= form.reach() * (1.0 + 1e-12));
+            prop_assert!(length(ndarray::aview1(&x)) <= form.reach() * (1.0 + 1e-12));
             for (range, x) in form.ranges().iter().zip(&x) {
                 prop_assert!(range.lo() - 1e-9 <= *x && *x <= range.hi() + 1e-9);
             }
