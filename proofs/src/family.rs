@@ -224,7 +224,9 @@ impl Folder {
     /// Whether layers carry a state from position to position.
     pub fn is_recurrent(&self) -> bool {
         match self.family {
-            Family::Gpt2 | Family::Llama | Family::Qwen2 | Family::Hooked => false,
+            Family::Gpt2 | Family::Neox | Family::Llama | Family::Qwen2 | Family::Qwen3 | Family::Hooked => {
+                false
+            }
             Family::Rwkv4 | Family::Rwkv7 => true,
         }
     }

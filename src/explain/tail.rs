@@ -27,9 +27,12 @@ impl<'a> Tail<'a> {
         let last = model.body.layers.iter().rposition(Layer::looks_back)?;
         let mlp = |layer: &'a Layer| match layer {
             Layer::Mlp(mlp) => Some(mlp),
-            Layer::Attention(_) | Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => {
-                None
-            }
+            Layer::Attention(_)
+            | Layer::Parallel(_)
+            | Layer::Norm(_)
+            | Layer::Wkv4(_)
+            | Layer::Wkv7(_)
+            | Layer::ChannelMix(_) => None,
         };
         let layers = model.body.layers[last + 1..].iter().map(mlp).collect::<Option<Vec<_>>>()?;
         let norm = model.head.norm.as_ref()?;

@@ -441,9 +441,12 @@ fn block_defects(case: Writer) -> Result<(), AnyError> {
     quadratic_defects(&edited)
 }
 
+/// A change of a proof that makes it wrong.
+type Defect<'a> = &'a dyn Fn(&mut BlockProof);
+
 /// Defects of the quadratic part of a dual vector.
 fn quadratic_defects(
-    edited: &dyn Fn(&str, &str, &dyn Fn(&mut BlockProof)) -> Result<(), AnyError>,
+    edited: &dyn Fn(&str, &str, Defect<'_>) -> Result<(), AnyError>,
 ) -> Result<(), AnyError> {
     let quadratic = |edit: fn(&mut Quadratic)| {
         move |proof: &mut BlockProof| {

@@ -80,7 +80,6 @@ impl Sphere {
     }
 
     /// `y`, and `1/sqrt(‖y‖²/d + ε)`: their product is the norm of a form, and has the signs of `y`.
-    #[must_use]
     pub fn factors(self, x: &Form) -> (Form, Interval) {
         let y = self.centre(x);
         let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();

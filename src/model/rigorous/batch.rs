@@ -15,7 +15,7 @@ mod mlp;
 use std::array::from_fn;
 use std::sync::Arc;
 
-use crate::model::{Layer, Model, Norm, Positions, TokenId};
+use crate::model::{Attention, Layer, Model, Norm, Positions, TokenId};
 use crate::num::precise::rotation;
 use crate::num::wide::{self, EPS, LANES, Lanes, TINY, Wide, nearest};
 
@@ -67,6 +67,16 @@ pub struct Packet {
     cells: Vec<Arc<Vec<Cell>>>,
 }
 
+/// Whether queries and keys have no norms of their own and, with rotary positions, whole heads turn.
+#[must_use]
+pub fn is_plain(layer: &Attention, positions: &Positions) -> bool {
+    let turns_whole_heads = match positions {
+        Positions::Rotary { dim, .. } => *dim == layer.head_dim,
+        Positions::Learned(_) | Positions::None => true,
+    };
+    layer.head_norms.is_none() && turns_whole_heads
+}
+
 /// Logits of eight prefixes.
 #[derive(Debug)]
 pub struct Logits {
@@ -86,9 +96,16 @@ impl<'m> Network<'m> {
             Positions::Learned(_) | Positions::None => (Vec::new(), true),
         };
         let step = |layer: &Layer| match layer {
-            Layer::Attention(layer) => Some(Step::Attention(Box::new(Heads::new(layer)?))),
+            Layer::Attention(layer) if is_plain(layer, &body.positions) => {
+                Some(Step::Attention(Box::new(Heads::new(layer)?)))
+            }
             Layer::Mlp(layer) => Some(Step::Mlp(Box::new(Neurons::new(layer)?))),
-            Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => None,
+            Layer::Attention(_)
+            | Layer::Parallel(_)
+            | Layer::Norm(_)
+            | Layer::Wkv4(_)
+            | Layer::Wkv7(_)
+            | Layer::ChannelMix(_) => None,
         };
         let steps = body.layers.iter().map(step).collect::<Option<Vec<_>>>()?;
         let norm = model.head.norm.as_ref();

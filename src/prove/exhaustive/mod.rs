@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{Limits, StopReason};
-use crate::model::rigorous::batch::Network;
-use crate::model::{Layer, MlpKind, Model, PrefixError};
+use crate::model::rigorous::batch::{Network, is_plain};
+use crate::model::{Attention, Layer, Mlp, MlpKind, Model, PrefixError};
 use crate::spec::language::Automaton;
 
 pub use session::{ExhaustiveError, Session, is_open};
@@ -109,14 +109,17 @@ impl<'a> Exhaustive<'a> {
     /// Rough guess of the time for one beginning on one core, in seconds.
     #[must_use]
     pub fn seconds_per_beginning(model: &Model) -> f64 {
+        let of_attention = |a: &Attention| {
+            a.query.weight.len() + a.key.weight.len() + a.value.weight.len() + a.output.weight.len()
+        };
+        let of_mlp = |mlp: &Mlp| match &mlp.kind {
+            MlpKind::Plain { up, down } => up.weight.len() + down.weight.len(),
+            MlpKind::Gated { gate, up, down } => gate.weight.len() + up.weight.len() + down.weight.len(),
+        };
         let of_layer = |layer: &Layer| match layer {
-            Layer::Attention(a) => {
-                a.query.weight.len() + a.key.weight.len() + a.value.weight.len() + a.output.weight.len()
-            }
-            Layer::Mlp(mlp) => match &mlp.kind {
-                MlpKind::Plain { up, down } => up.weight.len() + down.weight.len(),
-                MlpKind::Gated { gate, up, down } => gate.weight.len() + up.weight.len() + down.weight.len(),
-            },
+            Layer::Attention(attention) => of_attention(attention),
+            Layer::Mlp(mlp) => of_mlp(mlp),
+            Layer::Parallel(both) => of_attention(&both.attention) + of_mlp(&both.mlp),
             Layer::Norm(_) => 0,
             Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => 8 * model.head.width().pow(2),
         };
@@ -176,8 +179,8 @@ impl<'a> Exhaustive<'a> {
 /// Whether the evaluation in batches covers a model.
 fn is_covered(model: &Model) -> bool {
     model.body.layers.iter().all(|layer| match layer {
-        Layer::Attention(_) => true,
+        Layer::Attention(attention) => is_plain(attention, &model.body.positions),
         Layer::Mlp(mlp) => mlp.activation.has_kernel(),
-        Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => false,
+        Layer::Parallel(_) | Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => false,
     })
 }
