@@ -24,6 +24,7 @@ mod decimal;
 mod elementary;
 mod exhaustive;
 mod family;
+mod family_head;
 mod folder;
 mod format;
 mod forward;

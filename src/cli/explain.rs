@@ -23,18 +23,18 @@ pub fn run(args: &ExplainArgs) -> Result<Output, CliError> {
     }
     let bounds = job.run(Prover::WORKERS.into(), Aim::Narrow { gap: 0.0 }, &Recorder::default())?;
     let model = job.folder().load()?;
+    // The provers have had their time; the stages take seconds and are not cut short by it.
+    let limits = llmprove::limits::Limits { deadline: None, ..job.limits().clone() };
     let head = match HeadProver::new(&model.head, Interval::ONE) {
         Err(HeadError::NoFinalNorm) => None,
         Err(error) => return Err(PortfolioError::from(error).into()),
         Ok(prover) => {
-            let proofs = prover.bound_all(&[job.token()], &Goal::tight(), job.limits(), &|_| {});
+            let proofs = prover.bound_all(&[job.token()], &Goal::tight(), &limits, &|_| {});
             let proofs = proofs.map_err(PortfolioError::from)?;
             proofs.first().map(|proof| proof.upper)
         }
     };
     let longest = job.limits().longest_prefix(model.context);
-    // The provers have had their time; the estimates take seconds and are not cut short by it.
-    let limits = llmprove::limits::Limits { deadline: None, ..job.limits().clone() };
     let stages = profile(&model, job.token(), head, &bounds, longest, &limits);
     let subject = job.subject();
     Ok(if args.json {
