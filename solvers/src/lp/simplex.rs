@@ -121,8 +121,9 @@ impl Simplex {
             let mut coefficients = vec![0.0; point.len()];
             coefficients.iter_mut().zip(&point[..ball.variables]).for_each(|(e, x)| *e = -x / norm);
             let cut = Row { coefficients, relation: Relation::AtLeast, rhs: -ball.radius };
+            // Kept first: if this cut leaves nothing, the contradiction needs it.
+            self.cuts.push(cut.clone());
             at = at.with(&cut)?;
-            self.cuts.push(cut);
         }
         Ok(at)
     }
