@@ -57,6 +57,15 @@ impl<'a> Exact<'a> {
         self.formula.asserted.push(sum(e.iter().map(|x| -x).enumerate(), Relation::AtLeast, -bound));
     }
 
+    /// The box around the ball, so that rounded directions of other cuts meet a bounded ẑ.
+    fn cut_axes(&mut self) {
+        let d = self.head.unembed.ncols();
+        for (k, sign) in (0..d).flat_map(|k| [(k, 1.0), (k, -1.0)]) {
+            let axis: Vec<f64> = (0..d).map(|i| if i == k { sign } else { 0.0 }).collect();
+            self.cut(&axis);
+        }
+    }
+
     /// At most so many of the tokens lie above the target.
     fn at_most(&mut self, most: usize, tokens: &[usize], target: usize) {
         let d = self.head.unembed.ncols();
@@ -72,6 +81,7 @@ fn confirmed(head: &Head, target: usize, k: usize, sums: &[Vec<(TokenId, i64)>])
     tokens.sort_unstable();
     tokens.dedup();
     let mut exact = Exact::new(head, &tokens);
+    exact.cut_axes();
     for weights in sums {
         // The direction in which the sum falls fastest, in floats: any direction makes a valid cut.
         let gain = match head.norm.as_ref().unwrap() {
@@ -97,12 +107,7 @@ fn decided(head: &Head, target: usize, k: usize) -> Option<bool> {
     let tokens: Vec<usize> = (0..head.unembed.nrows()).collect();
     let d = head.unembed.ncols();
     let mut exact = Exact::new(head, &tokens);
-    for k in 0..d {
-        for sign in [1.0, -1.0] {
-            let axis: Vec<f64> = (0..d).map(|i| if i == k { sign } else { 0.0 }).collect();
-            exact.cut(&axis);
-        }
-    }
+    exact.cut_axes();
     exact.at_most(k - 1, &tokens, target);
     for _ in 0..60 {
         match decide(&exact.formula).unwrap() {

@@ -58,11 +58,12 @@ impl Weights {
         }
         let mut mu = r.iter().copied().fold(f64::INFINITY, f64::min);
         for _ in 0..60 {
-            let next = self.newton(r, mu);
-            if !(next > mu) {
+            let step = self.newton(r, mu);
+            if !(step > 0.0) {
                 break;
             }
-            mu = next;
+            // At a kink of φ the step of the heavy side vanishes in rounding, but the root lies above.
+            mu = (mu + step).max(mu.next_up());
         }
         let size = r.iter().fold(0.0, |m: f64, r| m.max(r.abs()));
         let mut step = 4.0 * f64::EPSILON * size + f64::MIN_POSITIVE;
@@ -93,21 +94,21 @@ impl Weights {
         (x * e, e)
     }
 
-    /// `Σ e r / Σ e` over the best terms at `μ`; a float hint.
+    /// The Newton step `Σ e (r − μ) / Σ e` over the best terms at `μ`; a float hint.
     fn newton(&self, r: &[f64], mu: f64) -> f64 {
-        let (mut numerator, mut denominator) = (0.0, 0.0);
+        let (mut excess, mut denominator) = (0.0, 0.0);
         for range in self.positions() {
-            let mut best = (f64::NEG_INFINITY, 0.0, 0.0);
+            let mut best = (f64::NEG_INFINITY, 0.0);
             for i in range {
                 let (term, e) = self.term(i, r[i], mu);
                 if term > best.0 {
-                    best = (term, e, r[i]);
+                    best = (term, e);
                 }
             }
-            numerator += best.1 * best.2;
+            excess += best.0;
             denominator += best.1;
         }
-        numerator / denominator
+        excess / denominator
     }
 
     /// Whether `φ(μ) <= 0` for certain.
@@ -215,6 +216,16 @@ mod tests {
                 assert!(value <= bound + 1e-12, "{value} > {bound}: {boxes:?} {r:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_root_just_above_a_heavy_value_is_found() {
+        // The first position outweighs the others by e^11 below the root and is negligible above it.
+        let scores = [(38.0996453115926, 65.083429054335234), (0.17495341172704756, 30.646045), (30.188758, 76.754674)];
+        let r = [2.001473026904737, 2.172263085201237, 1.7442654994894633];
+        let best = value(&[scores[0].0, scores[1].1, scores[2].0], &r);
+        let bound = weights(&scores).greatest(&r);
+        assert!(best > r[0] + 1e-6 && (best..best + 1e-12).contains(&bound), "{best} {bound}");
     }
 
     proptest! {
