@@ -221,11 +221,8 @@ mod tests {
     #[test]
     fn a_root_just_above_a_heavy_value_is_found() {
         // The first position outweighs the others by e^11 below the root and is negligible above it.
-        let scores = [
-            (38.0996453115926, 65.083429054335234),
-            (0.17495341172704756, 30.646045),
-            (30.188758, 76.754674),
-        ];
+        let scores =
+            [(38.0996453115926, 65.083429), (0.17495341172704756, 30.646045), (30.188758, 76.754674)];
         let r = [2.001473026904737, 2.172263085201237, 1.7442654994894633];
         let best = value(&[scores[0].0, scores[1].1, scores[2].0], &r);
         let bound = weights(&scores).greatest(&r);
