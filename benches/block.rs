@@ -8,7 +8,7 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmprove::limits::Limits;
 use llmprove::model::ModelFolder;
-use llmprove::prove::block::{Attempt, Block, prove_at};
+use llmprove::prove::block::{Attempt, Block, Draft, prove_at};
 
 fn shipped(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");
@@ -20,7 +20,9 @@ fn shipped(criterion: &mut Criterion) {
     // The head theorem ends at 0.1413 for this token, "X".
     group.bench_function("token X at 0.13, prefixes of at most 2 tokens", |b| {
         let attempt = Attempt { probability: 0.13 };
-        b.iter(|| black_box(prove_at(&block, 49, attempt, 2, &Limits::default()).is_some()));
+        b.iter(|| {
+            black_box(prove_at(&block, 49, attempt, 2, &Limits::default(), &mut Draft::default()).is_some())
+        });
     });
     group.finish();
 }

@@ -9,7 +9,7 @@
 //!
 //! Between 1 and 2 lies what the MLP and its norm take away, between 2 and 3 what attention takes away, between 3 and 4 what heads
 //! cannot choose independently. A prover that relaxes no more than a stage cannot prove less than it; where its bound lies above the
-//! stage, lines below neurons and norm and open branches cost the rest. [`tail`] runs the last layers, [`hull`] is the third stage.
+//! stage, lines below neurons and norm and open branches cost the rest. `tail` runs the last layers, `hull` is the third stage.
 
 mod hull;
 mod tail;

@@ -17,7 +17,7 @@ use crate::spec::language::{Automaton, Language, LanguageError};
 use crate::verdict::{Answer, Bounds, Prover, Witness};
 
 use super::attention::{Tables, prove_ceiling};
-use super::block::{Block, next_attempt, prove_at};
+use super::block::{Block, Draft, next_attempt, prove_at};
 use super::exhaustive::{Exhaustive, ExhaustiveError, Seen, Session, is_open};
 use super::head::{self, HeadError, HeadProof, HeadProver};
 use super::{Argument, Event, Observer};
@@ -264,11 +264,13 @@ impl<'a> Portfolio<'a> {
         for (done, &i) in open.iter().enumerate() {
             let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
             let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
-            let (token, mut failed) = (tokens[i], 0.0);
+            let (token, mut failed, mut draft) = (tokens[i], 0.0, Draft::default());
             while let Some(attempt) = next_attempt(&all[i], aim, failed, refine) {
-                // A bisection needs several attempts: none gets more than two fifths of what is left.
-                let part = refine.and(own.remaining()).map(|left| own.within(left * 2 / 5));
-                match prove_at(&block, token, attempt, longest, part.as_ref().unwrap_or(&own)) {
+                // Where several attempts are to be made, none gets more than two fifths of what is left.
+                let several = refine.is_some() || matches!(aim, Aim::Narrow { .. });
+                let part = own.remaining().filter(|_| several).map(|left| own.within(left * 2 / 5));
+                let part = part.as_ref().unwrap_or(&own);
+                match prove_at(&block, token, attempt, longest, part, &mut draft) {
                     Some(proof) => {
                         let argument = Argument::Block(&proof);
                         observer(Event::Upper { token, upper: attempt.probability, argument });

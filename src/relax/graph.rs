@@ -130,7 +130,7 @@ impl Graph {
         Lowest { value: best.0, index: best.1 as i32 + self.first }
     }
 
-    /// A hint of the minimum of `c T_i − a s_i − q s_i²` over the grid points `l <= i <= u`: a scan of every [`STRIDE`]-th,
+    /// A hint of the minimum of `c T_i − a s_i − q s_i²` over the grid points `l <= i <= u`: a scan of every `STRIDE`-th,
     /// then of the neighbours of the least.
     #[must_use]
     pub fn lowest_curved(&self, c: f64, a: f64, q: f64, l: i32, u: i32) -> Lowest {

@@ -48,6 +48,11 @@ impl<'a> Gauges<'a> {
         self.predicate
     }
 
+    /// A certified bound that is sought, on the scale of the readings: in nats.
+    pub fn scale(&self, bound: f64) -> f64 {
+        if self.predicate.is_some() { bound } else { bound.ln() }
+    }
+
     /// The continuations of a prefix, one token longer each, after which the predicate needs log-probabilities too.
     pub fn continuation(&self) -> &'a [TokenId] {
         self.predicate.map_or(&[], Predicate::continuation)

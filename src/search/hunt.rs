@@ -47,6 +47,10 @@ const RESERVE: u32 = 4;
 const WALKS: usize = 8;
 /// A target is given up after so many generations without gain.
 const PATIENCE: usize = 12;
+/// Every so many generations everything wanted is climbed for, in the others only what is nearest to its aim.
+const ALL: u64 = 4;
+/// One in so many targets counts as near.
+const NEAR: usize = 4;
 /// What counts as gain, in nats.
 const GAIN: f32 = 0.01;
 
@@ -218,6 +222,7 @@ impl<'a> Hunt<'a> {
             if self.is_over(order) {
                 return Ok(Some(order.limits.reason().unwrap_or(StopReason::Time)));
             }
+            let wanted = self.in_turn(wanted, order.aim);
             let before: Vec<f32> = wanted.iter().map(|&k| self.best_log_p(k)).collect();
             climbs::climb(self, &wanted, order)?;
             for _ in 0..WALKS {
@@ -308,6 +313,21 @@ impl<'a> Hunt<'a> {
     /// Indices of the targets about which something is left to find.
     fn wanted(&self, aim: Aim) -> Vec<usize> {
         (0..self.targets.len()).filter(|&k| self.targets[k].wanted(aim).is_some()).collect()
+    }
+
+    /// Those of the wanted targets whose turn it is: all of them, or only the ones that lack the least in nats. Of many
+    /// open targets most stay out of reach, and time spent on them equally is lost to the few that are not.
+    fn in_turn(&self, mut wanted: Vec<usize>, aim: Aim) -> Vec<usize> {
+        if matches!(aim, Aim::Exceed(_)) && !self.generation.is_multiple_of(ALL) {
+            let lack = |k: &usize| {
+                let sought = self.targets[*k].wanted(aim).map_or(f64::INFINITY, |p| self.gauges.scale(p));
+                sought - f64::from(self.best_log_p(*k))
+            };
+            wanted.sort_by(|a, b| lack(a).total_cmp(&lack(b)));
+            wanted.truncate(wanted.len().div_ceil(NEAR));
+            wanted.sort_unstable();
+        }
+        wanted
     }
 
     fn best_log_p(&self, target: usize) -> f32 {

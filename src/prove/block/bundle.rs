@@ -70,7 +70,11 @@ pub(super) fn propose(planes: &mut [Plane], metric: &[f64], reach: f64, stiffnes
         let curve =
             |i: usize| (gram[i * m + i] + gram[high * m + high] - 2.0 * gram[i * m + high]).max(1e-300);
         let promise = |i: usize| (slope[high] - slope[i]).max(0.0).powi(2) / curve(i);
-        let low = (0..m).fold(0, |b, i| if promise(i) > promise(b) { i } else { b });
+        let most = |best: (f64, usize), i: usize| match promise(i) {
+            better if better > best.0 => (better, i),
+            _ => best,
+        };
+        let (_, low) = (1..m).fold((promise(0), 0), most);
         let gap = slope[high] - slope[low];
         if !(gap > 1e-4 * slope[high].abs()) {
             break;

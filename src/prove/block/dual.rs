@@ -10,7 +10,7 @@
 //!                                                β_k = min over the node of c_k φ(s) − a_k s − q_k s²
 //! ```
 //!
-//! for any slopes `a` and curves `q`. The squares are bounded with the part `ρ v″·r` over all normalised residuals ([`sphere`]),
+//! for any slopes `a` and curves `q`. The squares are bounded with the part `ρ v″·r` over all normalised residuals (`sphere`),
 //! so what neurons have in common counts. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead: `w″·r >= −‖w″‖ R₁` with
 //! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖` (without squares). What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
 //! smaller of the two ends counts, each bounded by the attention oracle. If the sum, with

@@ -2,11 +2,12 @@
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
 //! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, [`dual`] the
-//! lower bound on a counterexample's margin, [`ascent`] maximises it, [`sound`] evaluates it with outward rounding, and
-//! [`tree`] branches where one bound does not suffice.
+//! lower bound on a counterexample's margin, [`ascent`] maximises it, [`sound`] evaluates it with outward rounding,
+//! [`tree`] branches where one bound does not suffice, and a [`Draft`] carries the tree on to the next threshold.
 
 pub mod ascent;
 mod bundle;
+mod draft;
 pub mod dual;
 mod far;
 pub mod hull;
@@ -25,6 +26,7 @@ use crate::num::{BallVec, Interval};
 use hull::{Columns, Hull};
 use network::Network;
 
+pub use draft::Draft;
 pub use network::NotApplicable;
 pub use refine::{Attempt, next_attempt, prove_at};
 

@@ -3,13 +3,14 @@
 //!
 //! Branches: *peel* (one last token apart from the others, with an attention hull of its own), *neuron* (its argument at or
 //! below / above a grid point) and *rho* (the norm scale below / above a number). A node is closed when no pair is left. The
-//! order of work depends on nothing but the node, so the proof is the same at any thread count.
+//! order of work depends on nothing but the node and its draft, so the proof is the same at any thread count.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::ascent::{Ascent, Steps, ascend};
+use super::draft::{Draft, Sketch};
 use super::dual::{Dual, Problem, Query, Region};
 use super::hull::Hull;
 use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
@@ -81,6 +82,8 @@ pub(super) struct Node {
     pub dual: Option<Dual>,
     /// Slot of the arena that this node fills.
     pub slot: usize,
+    /// Its sketch in the draft.
+    pub sketch: usize,
 }
 
 /// Arena entry while the tree is being built.
@@ -97,6 +100,10 @@ struct Step {
     duals: Vec<Multipliers>,
     split: Option<(Branch, Node, Node)>,
     evaluations: usize,
+    /// Where in the draft the node ended up, and what is worth keeping there.
+    sketch: usize,
+    tried: Vec<Dual>,
+    away: bool,
 }
 
 /// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
@@ -109,14 +116,15 @@ const SHARED: usize = 64;
 /// the checker's own roundings cannot undo them.
 const MARGIN: f64 = 1e-6;
 
-/// Searches for a proof of the query over the scope.
+/// Searches for a proof of the query over the scope. The draft is what earlier searches about the same target found out,
+/// whatever their threshold; this one adds to it.
 pub fn prove(
     block: &Block,
     query: Query,
     scope: &Scope,
     steps: Steps,
     limits: &Limits,
-    most_nodes: usize,
+    (draft, most_nodes): (&mut Draft, usize),
 ) -> Outcome {
     /// Nodes taken from the stack at a time; fixed, so that the order does not depend on the thread count.
     const BATCH: usize = 32;
@@ -135,14 +143,18 @@ pub fn prove(
             return outcome;
         }
         let batch = stack.split_off(stack.len().saturating_sub(BATCH));
-        let results: Vec<(usize, Step)> =
-            batch.into_par_iter().map(|node| (node.slot, process(block, query, steps, node))).collect();
+        let results: Vec<(usize, Step)> = batch
+            .into_par_iter()
+            .map(|node| (node.slot, process(block, query, steps, node, draft)))
+            .collect();
         for (slot, step) in results {
             outcome.nodes += 1;
             outcome.evaluations += step.evaluations;
             slots[slot].regroup = step.regroup;
             slots[slot].duals = step.duals;
+            draft.keep(step.sketch, step.tried, step.away);
             if let Some((branch, mut low, mut high)) = step.split {
+                (low.sketch, high.sketch) = draft.split(step.sketch, &branch);
                 (low.slot, high.slot) = (slots.len(), slots.len() + 1);
                 slots[slot].split = Some((branch, low.slot, high.slot));
                 slots.extend([Slot::default(), Slot::default()]);
@@ -171,15 +183,29 @@ fn assemble(slots: Vec<Slot>) -> Proof {
 fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     let cells = Cell::all(block, scope.shortest, scope.longest);
     let region = Region { rho: block.rho, range: block.network.range.clone() };
-    Node { region, cells, dual: Some(start(&block.network, query)), slot: 0 }
+    Node { region, cells, dual: Some(start(&block.network, query)), slot: 0, sketch: 0 }
 }
 
-fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
-    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
+fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Draft) -> Step {
+    let mut step = Step {
+        regroup: false,
+        duals: Vec::new(),
+        split: None,
+        evaluations: 0,
+        sketch: node.sketch,
+        tried: Vec::new(),
+        away: false,
+    };
     step.regroup = regroup(block, &mut node);
     tighten(block, &mut node);
     // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
     let mut worst = discharge(block, query, &mut node, &mut step.duals);
+    if let Some(branch) = replay(block, query, &mut node, draft, &mut step, &mut worst) {
+        if let (Some(first), Some(second)) = divide(&node, &branch) {
+            step.split = Some((branch, first, second));
+        }
+        return step;
+    }
     let failed = loop {
         if node.cells.is_empty() {
             return step;
@@ -200,22 +226,75 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
         let most = if open > SHARED { 3 * steps.most } else { steps.most };
         let ascent = ascend(&problem, &from, Steps { most, ..steps });
         step.evaluations += ascent.evaluations;
+        step.tried.push(ascent.dual.clone());
         node.dual = Some(ascent.dual.clone());
         worst = discharge(block, query, &mut node, &mut step.duals);
         let open =
             |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
         if open(&node) {
             // Before branching: perhaps no prefix of this pair has a residual as short as the node wants.
-            let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the pair is open");
-            let away = away_from_origin(&block.network, &block.columns, &cell.hull, token);
-            worst = apply(block, query, &mut node, away, &mut step.duals);
+            let found = step.duals.len();
+            worst = away(block, query, &mut node, (length, token), &mut step.duals);
+            step.away |= step.duals.len() > found;
         }
         if open(&node) {
             break (ascent, token);
         }
     };
-    step.split = Some(branch(block, node, &failed.0, failed.1));
+    let branch = choose(block, &node, &failed.0, failed.1);
+    if let (Some(first), Some(second)) = divide(&node, &branch) {
+        step.split = Some((branch, first, second));
+    }
     step
+}
+
+/// Tries what the draft holds for the node, and follows its splits as long as they have one side only here. Says how the
+/// node is to be split; `None` where the draft ends.
+fn replay(
+    block: &Block,
+    query: Query,
+    node: &mut Node,
+    draft: &Draft,
+    step: &mut Step,
+    worst: &mut Option<(usize, usize)>,
+) -> Option<Branch> {
+    loop {
+        let Sketch { tried, away: far, split } = draft.at(step.sketch);
+        for dual in tried {
+            if node.cells.is_empty() {
+                return None;
+            }
+            node.dual = Some(dual.clone());
+            *worst = discharge(block, query, node, &mut step.duals);
+        }
+        if let Some(pair) = *worst
+            && *far
+        {
+            *worst = away(block, query, node, pair, &mut step.duals);
+        }
+        if node.cells.is_empty() {
+            return None;
+        }
+        let (branch, low, high) = split.as_ref()?;
+        step.sketch = match divide(node, branch) {
+            (Some(_), Some(_)) => return Some(branch.clone()),
+            (Some(_), None) => *low,
+            (None, _) => *high,
+        };
+    }
+}
+
+/// Shows of a pair that no prefix has a residual as short as the node wants, if so; returns the worst pair left.
+fn away(
+    block: &Block,
+    query: Query,
+    node: &mut Node,
+    (length, token): (usize, usize),
+    duals: &mut Vec<Multipliers>,
+) -> Option<(usize, usize)> {
+    let cell = node.cells.iter().find(|c| c.hull.length == length)?;
+    let away = away_from_origin(&block.network, &block.columns, &cell.hull, token);
+    apply(block, query, node, away, duals)
 }
 
 /// Rebuilds hulls that speak for more than twice the last tokens that are left.
@@ -305,47 +384,58 @@ pub(super) fn apply(
     worst.map(|w| (w.1, w.2))
 }
 
-/// Splits what is left of a node, led by the pair that could not be proved.
-fn branch(block: &Block, node: Node, ascent: &Ascent, token: usize) -> (Branch, Node, Node) {
-    let (mut first, mut second) = (node.clone(), node.clone());
-    first.dual = Some(ascent.dual.clone());
-    second.dual = Some(ascent.dual.clone());
+/// How to split what is left of a node, led by the pair that could not be proved.
+fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
     let (low, high) = node.region.rho;
+    let halfway = Branch::Rho(super::unit_floor((low * high).sqrt()));
     if high / low > WIDE {
-        let cut = super::unit_floor((low * high).sqrt());
-        (first.region.rho.1, second.region.rho.0) = (cut, cut);
-        return (Branch::Rho(cut), first, second);
+        return halfway;
     }
     if node.cells.iter().any(|c| c.open.iter().any(|&u| u != token)) {
-        for cell in &mut first.cells {
-            cell.open.retain(|&u| u == token);
-        }
-        for cell in &mut second.cells {
-            cell.open.retain(|&u| u != token);
-        }
-        first.cells.retain(|c| !c.open.is_empty());
-        second.cells.retain(|c| !c.open.is_empty());
-        return (Branch::Peel(token), first, second);
+        return Branch::Peel(token);
     }
     let range = &node.region.range;
     let splittable = |k: &usize| range[*k].1 - range[*k].0 >= 8;
     let neuron = (0..block.network.neurons)
         .filter(splittable)
         .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
-    let by_rho = neuron.is_none_or(|k| ascent.rho_gap > ascent.gaps[k] && high / low > 1.02);
-    if by_rho {
-        let cut = super::unit_floor((low * high).sqrt());
-        (first.region.rho.1, second.region.rho.0) = (cut, cut);
-        return (Branch::Rho(cut), first, second);
+    match neuron {
+        Some(k) if ascent.rho_gap <= ascent.gaps[k] || high / low <= 1.02 => {
+            let (l, u) = range[k];
+            let margin = (u - l) / 5;
+            let at = (ascent.arguments[k] * f64::from(STEPS_PER_UNIT)).round() as i32;
+            Branch::Neuron(k, at.clamp(l + margin.max(1), u - margin.max(1)))
+        }
+        _ => halfway,
     }
-    let k = neuron.expect("without a neuron the split is by ρ");
-    let (l, u) = range[k];
-    let margin = (u - l) / 5;
-    let at = (ascent.arguments[k] * f64::from(STEPS_PER_UNIT)).round() as i32;
-    let at = at.clamp(l + margin.max(1), u - margin.max(1));
-    first.region.range[k].1 = at;
-    second.region.range[k].0 = at;
-    (Branch::Neuron(k, at), first, second)
+}
+
+/// The children of a split; `None` for one that holds nothing.
+fn divide(node: &Node, branch: &Branch) -> (Option<Node>, Option<Node>) {
+    let (mut first, mut second) = (node.clone(), node.clone());
+    match *branch {
+        Branch::Peel(token) => {
+            let keep = |node: &mut Node, alone: bool| {
+                node.cells.iter_mut().for_each(|cell| cell.open.retain(|&u| (u == token) == alone));
+                node.cells.retain(|c| !c.open.is_empty());
+            };
+            keep(&mut first, true);
+            keep(&mut second, false);
+            (Some(first).filter(|n| !n.cells.is_empty()), Some(second).filter(|n| !n.cells.is_empty()))
+        }
+        Branch::Neuron(k, at) => {
+            let (l, u) = node.region.range[k];
+            first.region.range[k].1 = at;
+            second.region.range[k].0 = at;
+            (Some(first).filter(|_| l < at), Some(second).filter(|_| at < u))
+        }
+        Branch::Rho(cut) => {
+            let (low, high) = node.region.rho;
+            first.region.rho.1 = cut;
+            second.region.rho.0 = cut;
+            (Some(first).filter(|_| low < cut), Some(second).filter(|_| cut < high))
+        }
+    }
 }
 
 impl Block {
