@@ -12,8 +12,10 @@ use std::sync::Mutex;
 use llmprove::decide::decide;
 use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId, Vocab};
+use llmprove::prove::exhaustive::Exhaustive;
 use llmprove::prove::{Arguments, Portfolio};
 use llmprove::search::Aim;
+use llmprove::spec::language::Automaton;
 use llmprove::spec::{Language, Predicate, Statement, Threshold};
 use llmprove::verdict::{Answer, Prover};
 use llmprove_proofs::check;
@@ -122,11 +124,43 @@ fn a_sorting_model_sorts() {
         }
     }
     assert_eq!(after.iter().map(Vec::len).sum::<usize>(), 6 * 729);
+    assert_always_next(&folder, after);
+}
+
+/// The model, a recurrent one, was trained to say digits in reverse order after a comma. After every number of at most two
+/// digits, and after what it has to say first, it does.
+#[test]
+fn a_reversing_model_reverses() {
+    let Some(models) = common::shared_models("a_reversing_model_reverses") else { return };
+    let folder = ModelFolder::open(models.join("rwkv7-reverse-38K")).unwrap();
+    let comma = 10;
+    let mut after: Vec<Vec<Language>> = vec![Vec::new(); 10];
+    for (a, b) in (0..10u32).flat_map(|a| (0..10u32).map(move |b| (a, b))) {
+        after[b as usize].push(Language::word(&[a, b, comma]));
+        after[a as usize].push(Language::word(&[a, b, comma, b]));
+    }
+    (0..10u32).for_each(|a| after[a as usize].push(Language::word(&[a, comma])));
+    assert_always_next(&folder, after);
+}
+
+/// The exhaustive prover proves of each token that it is always the likeliest one after the words in its place.
+fn assert_always_next(folder: &ModelFolder, after: Vec<Vec<Language>>) {
     for (token, words) in (0..).zip(after) {
         let predicate = Predicate::AlwaysArgmax { token };
         let statement = Statement { language: Language::Union(words), max_len: None, predicate };
         let decision =
-            decide(&folder, &statement, [Prover::Exhaustive].into(), &Limits::default(), &|_| {}).unwrap();
-        assert_eq!(decision.answer, Answer::Proved, "letter {token}: {:?}", decision.extreme.witness);
+            decide(folder, &statement, [Prover::Exhaustive].into(), &Limits::default(), &|_| {}).unwrap();
+        assert_eq!(decision.answer, Answer::Proved, "token {token}: {:?}", decision.extreme.witness);
+    }
+}
+
+#[test]
+fn the_time_of_a_run_depends_on_its_prefixes_and_not_on_the_context() {
+    for folder in fixture_models() {
+        let model = folder.load().unwrap();
+        let language = Language::parse("[id:0-5]{1,2}", &Vocab::numbered(folder.vocab_size())).unwrap();
+        let automaton = Automaton::new(&language, folder.vocab_size()).unwrap();
+        let seconds = |longest| Exhaustive::seconds(&model, &automaton, longest);
+        assert_eq!(seconds(2).to_bits(), seconds(1000).to_bits());
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,16 +43,23 @@ fn main() -> ExitCode {
         Err(CheckError::Reject(_)) => 1,
         Err(CheckError::Input(_)) => 2,
     };
-    if arguments.json {
-        println!("{}", document(&outcome));
-    } else {
-        match &outcome {
-            Ok(theorem) => println!("{theorem}"),
-            Err(CheckError::Reject(reject)) => println!("REJECTED ({}): {reject}", reject.name()),
-            Err(CheckError::Input(error)) => eprintln!("error: {error}"),
+    let text = match &outcome {
+        _ if arguments.json => document(&outcome).to_string(),
+        Ok(theorem) => theorem.to_string(),
+        Err(CheckError::Reject(reject)) => format!("REJECTED ({}): {reject}", reject.name()),
+        Err(CheckError::Input(error)) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(code);
         }
+    };
+    // Whoever closed the pipe has read enough; the verdict is in the exit code.
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to stdout: {error}");
+            ExitCode::from(2)
+        }
+        _ => ExitCode::from(code),
     }
-    ExitCode::from(code)
 }
 
 fn run(arguments: &Arguments) -> Result<Theorem, CheckError> {

@@ -118,3 +118,16 @@ fn oversized_files_are_refused() {
         assert!(stdout(&output).starts_with(&format!("REJECTED ({name}): ")), "{}", stdout(&output));
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_is_no_panic() {
+    let files = files("accept/head_layer_norm.json");
+    let script = format!(
+        "{} --model {} --statement statement --certificate certificate | true",
+        env!("CARGO_BIN_EXE_llmprove-check"),
+        tiny_model("tiny-gpt2").display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).current_dir(files.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -238,9 +238,12 @@ pub struct DiffArgs {
     /// Folder of the suite's certificates [default: certificates, beside the suite]
     #[arg(long, value_name = "DIR", requires = "suite")]
     pub certificates: Option<PathBuf>,
-    /// Evaluate both models after every prefix of at most N tokens; 0 for none
-    #[arg(long, value_name = "N", default_value = "1", allow_hyphen_values = true)]
-    pub max_len: String,
+    /// Evaluate both models after every prefix of this language; see llmprove language --help
+    #[arg(long, value_name = "LANGUAGE", allow_hyphen_values = true)]
+    pub prefix: Option<String>,
+    /// Longest prefix to evaluate, in tokens; 0 for none [default: 1, with --prefix the models' context]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_len: Option<String>,
     /// Time limit in seconds; statements have their own below it
     #[arg(long, value_name = "SECONDS", default_value = "600", allow_hyphen_values = true)]
     pub time: String,

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use llmprove::compare::{Ground, count_short, every_prefix, short_prefixes};
-use llmprove::report::diff::Difference;
+use llmprove::compare::{Ground, every_prefix, short_prefixes};
+use llmprove::report::diff::{Difference, Enumerated};
 use llmprove::report::suite::Report;
+use llmprove::spec::language::Automaton;
 
 use super::args::DiffArgs;
 use super::error::CliError;
@@ -14,7 +15,7 @@ use super::suite::{self, Opened};
 use super::{interrupt, options};
 
 /// More prefixes than this are not enumerated.
-const MAX_PREFIXES: usize = 1_000_000;
+const MAX_PREFIXES: u32 = 1_000_000;
 
 /// Runs the command.
 pub fn run(args: &DiffArgs) -> Result<Output, CliError> {
@@ -23,17 +24,20 @@ pub fn run(args: &DiffArgs) -> Result<Output, CliError> {
     let (a, b) = (a?, b?);
     let limits = options::limits_of(&args.seed, args.threads.as_deref(), &args.time)?;
     interrupt::listen(&limits)?;
-    let len = length(args, &a, &b)?;
+    let longest = length(args, &a, &b)?;
+    let prefix = args.prefix.as_deref().unwrap_or("any");
+    let language = prefixes(prefix, longest, &a)?;
 
     let progress = Progress::start();
     progress.say("head theorem on both models".into());
     let [model_a, model_b] = [a.folder.load()?, b.folder.load()?];
     let (ground, changes) = every_prefix(&model_a, &model_b, &limits).map_err(refused)?;
-    let short = if len == 0 || ground == Ground::Equal {
-        None
+    let enumerates = longest > 0 && ground != Ground::Equal;
+    let short = if enumerates {
+        progress.say("both models after every prefix of the language".into());
+        short_prefixes(&model_a, &model_b, (&language, longest), &limits).map_err(refused)?
     } else {
-        progress.say(format!("both models after every prefix of at most {len} tokens"));
-        short_prefixes(&model_a, &model_b, len, &limits).map_err(refused)?
+        None
     };
     let outcomes = match &args.suite {
         None => None,
@@ -53,7 +57,7 @@ pub fn run(args: &DiffArgs) -> Result<Output, CliError> {
         vocab: &a.vocab,
         ground,
         changes: &changes,
-        short: short.as_deref().map(|found| (len, found)),
+        short: enumerates.then_some(Enumerated { language: prefix, longest, found: short.as_deref() }),
         suite: report,
         seconds,
     };
@@ -68,17 +72,32 @@ pub fn run(args: &DiffArgs) -> Result<Output, CliError> {
 /// The longest prefix to enumerate; 0 for none.
 fn length(args: &DiffArgs, a: &Opened, b: &Opened) -> Result<usize, CliError> {
     let context = a.folder.context().min(b.folder.context());
-    let help = format!("give a length from 0 (nothing is enumerated) to {context} tokens");
-    let len: usize = args.max_len.parse().ok().filter(|len| *len <= context).ok_or_else(|| {
-        CliError::new(format!("--max-len {} is not a length for these models", args.max_len), &help)
-    })?;
-    match count_short(a.folder.vocab_size(), len) {
-        Some(count) if count <= MAX_PREFIXES => Ok(len),
-        _ => Err(CliError::new(
-            format!("there are more than {MAX_PREFIXES} prefixes of at most {len} tokens"),
-            "give a smaller --max-len",
-        )),
+    let Some(text) = &args.max_len else { return Ok(if args.prefix.is_some() { context } else { 1 }) };
+    text.parse().ok().filter(|len| *len <= context).ok_or_else(|| {
+        CliError::new(
+            format!("--max-len {text} is not a length for these models"),
+            format!("give a length from 0 (nothing is enumerated) to {context} tokens"),
+        )
+    })
+}
+
+/// A language whose prefixes are few enough to enumerate.
+fn prefixes(text: &str, longest: usize, of: &Opened) -> Result<Automaton, CliError> {
+    let language = Automaton::new(&options::language(text, &of.vocab)?, of.folder.vocab_size())
+        .map_err(|e| CliError::new(e.to_string(), "name a simpler language"))?;
+    if longest > 0 && language.lengths(longest).is_empty() {
+        return Err(CliError::new(
+            format!("{text} holds no prefix of at most {longest} tokens"),
+            "give a greater --max-len, or another language",
+        ));
     }
+    if language.within(longest).total() > MAX_PREFIXES.into() {
+        return Err(CliError::new(
+            format!("there are more than {MAX_PREFIXES} prefixes of at most {longest} tokens"),
+            "give a smaller --max-len",
+        ));
+    }
+    Ok(language)
 }
 
 fn refused(error: llmprove::compare::CompareError) -> CliError {

@@ -1,13 +1,13 @@
 //! Two models side by side: how far their next-token probabilities can be apart.
 //!
 //! [`every_prefix`] speaks of all prefixes of every length and reads final norms and heads; [`short_prefixes`] evaluates all
-//! prefixes up to a length and is exact there.
+//! prefixes of a finite language and is exact there.
 
 mod every;
 mod short;
 
 pub use every::{Change, Ground, every_prefix};
-pub use short::{Largest, count_short, short_prefixes};
+pub use short::{Largest, short_prefixes};
 
 use crate::model::Model;
 

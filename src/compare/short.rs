@@ -1,4 +1,4 @@
-//! How far apart two models are after every prefix up to a length: all of them, evaluated rigorously.
+//! How far apart two models are after every prefix of a finite language: all of them, evaluated rigorously.
 
 use rayon::prelude::*;
 
@@ -7,6 +7,10 @@ use crate::limits::Limits;
 use crate::model::rigorous::logits;
 use crate::model::{Model, TokenId};
 use crate::num::{self, Interval};
+use crate::spec::language::Automaton;
+
+/// Prefixes that are held at once.
+const ROUND: usize = 4096;
 
 /// The greatest distance that was found for a token, and where.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,61 +19,43 @@ pub struct Largest {
     pub token: TokenId,
     /// Certified: at least this far apart after `prefix`.
     pub lower: f64,
-    /// Certified: at most this far apart after every prefix up to the length.
+    /// Certified: at most this far apart after every prefix of the language.
     pub upper: f64,
     /// The prefix that attains at least `lower`.
     pub prefix: Vec<TokenId>,
 }
 
-/// Number of prefixes of 1 to `len` tokens; `None` where it does not fit.
-#[must_use]
-pub fn count_short(vocab_size: usize, len: usize) -> Option<usize> {
-    let powers = (1..=len).map(|n| vocab_size.checked_pow(u32::try_from(n).ok()?));
-    powers.sum()
-}
-
-/// Evaluates both models after every prefix of 1 to `len` tokens; `None` if the limits ended it early.
+/// Evaluates both models after every prefix of a language of at most `longest` tokens; `None` if the limits ended it early.
 ///
 /// # Errors
 /// [`CompareError`] for different vocabularies or a length beyond either context.
 pub fn short_prefixes(
     a: &Model,
     b: &Model,
-    len: usize,
+    (language, longest): (&Automaton, usize),
     limits: &Limits,
 ) -> Result<Option<Vec<Largest>>, CompareError> {
     check(a, b)?;
-    let vocab_size = a.head.vocab_size();
-    let start = || -> Vec<Largest> {
-        let none = |token| Largest { token, lower: 0.0, upper: 0.0, prefix: Vec::new() };
-        (0..vocab_size as TokenId).map(none).collect()
-    };
-    let mut all = start();
-    for n in 1..=len {
-        let count = count_short(vocab_size, n).zip(count_short(vocab_size, n - 1)).map(|(n, m)| n - m);
-        let found = (0..count.unwrap_or(usize::MAX))
-            .into_par_iter()
-            .map(|k| {
-                if limits.expired() { Ok(None) } else { distances(a, b, &prefix(k, n, vocab_size)).map(Some) }
-            })
-            .try_reduce_with(|left, right| Ok(left.zip(right).map(|(left, right)| merged(left, right))));
-        match found.transpose()?.flatten() {
-            Some(found) => all = merged(all, found),
-            None => return Ok(None),
+    let none = |token| Largest { token, lower: 0.0, upper: 0.0, prefix: Vec::new() };
+    let mut all: Vec<Largest> = (0..a.head.vocab_size() as TokenId).map(none).collect();
+    for slice in language.lengths(longest).into_iter().filter_map(|length| language.slice(length)) {
+        let mut members = slice.members();
+        loop {
+            let round: Vec<Vec<TokenId>> = members.by_ref().take(ROUND).collect();
+            if round.is_empty() {
+                break;
+            }
+            let found = round
+                .par_iter()
+                .map(|prefix| if limits.expired() { Ok(None) } else { distances(a, b, prefix).map(Some) })
+                .try_reduce_with(|left, right| Ok(left.zip(right).map(|(left, right)| merged(left, right))));
+            match found.transpose()?.flatten() {
+                Some(found) => all = merged(all, found),
+                None => return Ok(None),
+            }
         }
     }
     Ok(Some(all))
-}
-
-/// The k-th prefix of `n` tokens in the order of numbers written with tokens as digits.
-fn prefix(mut k: usize, n: usize, vocab_size: usize) -> Vec<TokenId> {
-    let mut tokens = vec![0; n];
-    for token in tokens.iter_mut().rev() {
-        // A remainder of the vocabulary's size is a token id.
-        *token = (k % vocab_size) as TokenId;
-        k /= vocab_size;
-    }
-    tokens
 }
 
 fn distances(a: &Model, b: &Model, prefix: &[TokenId]) -> Result<Vec<Largest>, CompareError> {
@@ -102,20 +88,4 @@ fn merged(left: Vec<Largest>, right: Vec<Largest>) -> Vec<Largest> {
         Largest { upper, ..best }
     };
     std::iter::zip(left, right).map(pair).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_are_counted_and_each_comes_once() {
-        assert_eq!(count_short(3, 2), Some(12));
-        assert_eq!(count_short(2, 0), Some(0));
-        assert_eq!(count_short(50_000, 9), None);
-        let mut seen: Vec<Vec<TokenId>> = (0..9).map(|k| prefix(k, 2, 3)).collect();
-        assert_eq!(seen[5], [1, 2]);
-        seen.dedup();
-        assert_eq!(seen.len(), 9);
-    }
 }

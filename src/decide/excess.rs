@@ -119,10 +119,19 @@ impl Question<'_> {
             }
             Predicate::Floor { token, .. } => proved(prover.others(*token)?.excess, Argument::Pairs),
             Predicate::NeverInNucleus { token, .. } => {
-                let proof = prover.not_above(*token, &self.limits)?;
-                for dual in &proof.duals {
-                    let argument = Argument::Head { denominator: dual.denominator, lambda: &dual.lambda };
-                    proved(proof.excess, argument);
+                let never = Predicate::NeverArgmax { token: *token };
+                let ordered = OrderProver::new(&head)?.prove(&never, &self.limits);
+                let sums = ordered.iter().flat_map(|proof| &proof.sums);
+                let by_order = sums.map(|sum| {
+                    let positive =
+                        sum.iter().filter_map(|&(j, weight)| Some((j, u64::try_from(weight).ok()?)));
+                    prover.not_above_by(*token, &positive.collect::<Vec<_>>())
+                });
+                for proof in by_order.chain([prover.not_above(*token, &self.limits)?]) {
+                    for dual in &proof.duals {
+                        let argument = Argument::Head { denominator: dual.denominator, lambda: &dual.lambda };
+                        proved(proof.excess, argument);
+                    }
                 }
             }
             Predicate::Dominance { .. }

@@ -104,11 +104,7 @@ fn significant(x: f64, digits: usize, direction: Direction) -> String {
     let text = exact(x.max(0.0));
     let (whole, fraction) = split(&text);
     if whole != "0" || fraction.is_empty() {
-        // Numbers from 1 on occur only as probability bounds that say nothing: no digits of theirs matter.
-        return match direction {
-            Direction::Up if !fraction.is_empty() => format!("{}", x.ceil()),
-            _ => whole.to_string(),
-        };
+        return mixed(whole, fraction, digits, direction);
     }
     let zeros = fraction.len() - fraction.trim_start_matches('0').len();
     let kept = &fraction[zeros..fraction.len().min(zeros + digits)];
@@ -118,6 +114,20 @@ fn significant(x: f64, digits: usize, direction: Direction) -> String {
         unit += 1;
     }
     scaled(unit, digits, zeros)
+}
+
+/// A number from 1 on: all of its whole digits, and places as long as `digits` leaves some.
+fn mixed(whole: &str, fraction: &str, digits: usize, direction: Direction) -> String {
+    let places = digits.saturating_sub(whole.len()).min(fraction.len());
+    let kept = format!("{whole}{}", &fraction[..places]);
+    let up = direction == Direction::Up && places < fraction.len();
+    // Whole parts that do not fit are beyond what anybody rounds.
+    let Ok(unit) = kept.parse::<u128>().map(|unit| unit + u128::from(up)) else { return whole.into() };
+    let text = format!("{unit:0places$}");
+    let (whole, fraction) = text.split_at(text.len() - places);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{whole}{point}{fraction}")
 }
 
 /// Writes `unit · 10^−(zeros + digits)`, `unit <= 10^digits`.
@@ -173,6 +183,11 @@ mod tests {
             (0.5, "0.5", "0.5"),
             (0.0, "0", "0"),
             (1.0, "1", "1"),
+            (1.5, "1.5", "1.5"),
+            (7.9985, "7.99", "8"),
+            (10.04, "10", "10.1"),
+            (1234.5, "1234", "1235"),
+            (1e30, "1000000000000000019884624838656", "1000000000000000019884624838656"),
             (0.99999, "0.999", "1"),
             (0.09999, "0.0999", "0.1"),
             (0.0000123456, "1.23e-5", "1.24e-5"),
@@ -191,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn rounded_texts_keep_their_side(x in prop_oneof![0.0..=1.0_f64, 0.0..1e-9_f64], digits in 1..12_usize) {
+        fn rounded_texts_keep_their_side(x in prop_oneof![0.0..=1.0_f64, 0.0..1e-9_f64, 0.5..1e6_f64], digits in 1..12_usize) {
             // A decimal at or below x rounds to an f64 at or below x, because x is one.
             prop_assert!(round_down(x, digits).parse::<f64>().unwrap() <= x);
             prop_assert!(round_up(x, digits).parse::<f64>().unwrap() >= x);

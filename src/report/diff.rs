@@ -24,12 +24,23 @@ pub struct Difference<'a> {
     pub ground: Ground,
     /// Bounds for every prefix, one per token.
     pub changes: &'a [Change],
-    /// A length, and what was found on all prefixes up to it.
-    pub short: Option<(usize, &'a [Largest])>,
+    /// What was found by evaluation.
+    pub short: Option<Enumerated<'a>>,
     /// Statements about the first model, put to the second.
     pub suite: Option<Report<'a>>,
     /// Seconds the comparison took.
     pub seconds: f64,
+}
+
+/// Prefixes after which both models were evaluated, all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Enumerated<'a> {
+    /// Their language as the user wrote it.
+    pub language: &'a str,
+    /// The longest of them, in tokens.
+    pub longest: usize,
+    /// One per token; `None` if the limits came first.
+    pub found: Option<&'a [Largest]>,
 }
 
 #[derive(Serialize)]
@@ -38,6 +49,7 @@ struct Document<'a, S: Serialize> {
     ground: &'static str,
     bound: f64,
     tokens: Vec<Token>,
+    prefix: Option<&'a str>,
     max_len: Option<usize>,
     suite: Option<S>,
     seconds: f64,
@@ -49,7 +61,7 @@ struct Token {
     text: String,
     /// Proved for every prefix of every length.
     bound: f64,
-    /// Enclosure of the maximum over all prefixes of at most `max_len` tokens.
+    /// Enclosure of the maximum over the prefixes of `prefix` of at most `max_len` tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     short: Option<Short>,
 }
@@ -74,7 +86,7 @@ impl Difference<'_> {
     #[must_use]
     pub fn document(&self) -> impl Serialize {
         let short = |k: usize| {
-            self.short.map(|(_, found)| Short {
+            self.short.and_then(|short| short.found).map(|found| Short {
                 lower: printable_below(found[k].lower),
                 upper: printable_above(found[k].upper),
                 prefix: found[k].prefix.clone(),
@@ -91,7 +103,8 @@ impl Difference<'_> {
             ground: ground(self.ground).0,
             bound: printable_above(self.bound()),
             tokens: self.changes.iter().enumerate().map(token).collect(),
-            max_len: self.short.map(|(len, _)| len),
+            prefix: self.short.map(|short| short.language),
+            max_len: self.short.map(|short| short.longest),
             suite: self.suite.as_ref().map(Report::document),
             seconds: self.seconds,
         }
@@ -119,8 +132,8 @@ impl Difference<'_> {
             let about = format!("\"{}\" at most {}", self.vocab.text(token), round_up(bound, DIGITS));
             text += &line(if n == 0 { "by token" } else { "" }, &about);
         }
-        if let Some((len, found)) = self.short {
-            text += &self.short_lines(len, found);
+        if let Some(short) = self.short {
+            text += &self.short_lines(short);
         }
         if let Some(report) = &self.suite {
             text += &("\n".to_owned() + &report.text());
@@ -129,16 +142,18 @@ impl Difference<'_> {
         text + &line("time", &format!("{:.2} s", self.seconds))
     }
 
-    fn short_lines(&self, len: usize, found: &[Largest]) -> String {
+    fn short_lines(&self, Enumerated { language, longest, found }: Enumerated<'_>) -> String {
+        let which = if language == "any" { String::new() } else { format!(" in {language}") };
+        let all = format!("prefixes{which} of at most {longest} tokens");
+        let Some(found) = found else {
+            return line("enumerated", &format!("nothing: the {all} took too long"));
+        };
         let most = found.iter().max_by(|a, b| a.lower.total_cmp(&b.lower));
         let upper = found.iter().map(|largest| largest.upper).fold(0.0, f64::max);
         let Some(most) = most else { return String::new() };
         let (lower, upper) = (round_down(most.lower, DIGITS), round_up(upper, DIGITS));
         let token = self.vocab.text(most.token);
-        let mut text = line(
-            "enumerated",
-            &format!("{lower} <= max |p - q| <= {upper} on prefixes of at most {len} tokens"),
-        );
+        let mut text = line("enumerated", &format!("{lower} <= max |p - q| <= {upper} on {all}"));
         text += &line("", &format!("\"{token}\" after {:?}", self.vocab.decode(&most.prefix)));
         text
     }

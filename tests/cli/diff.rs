@@ -76,6 +76,35 @@ fn statements_about_the_first_model_are_put_to_the_second() {
     assert_eq!(code, 2, "{document}");
 }
 
+#[test]
+fn distances_are_exact_on_a_finite_language() {
+    let (dir, _suite) = folder();
+    let model = dir.path().join("model");
+    change(dir.path(), "transformer.wpe.weight", |_, w| w * 1.01);
+    let line = format!("diff {} {}", shipped().display(), model.display());
+    let (_, short) = json(&format!("{line} --max-len 1"));
+    let (_, single) = json(&format!("{line} --prefix any{{1}}"));
+    assert_eq!(short["tokens"], single["tokens"], "the same prefixes, named in two ways");
+    let (code, slots) = json(&format!("{line} --prefix [letter]{{0,1}}·\"th\""));
+    assert_eq!((code, &slots["max_len"], &slots["prefix"]), (0, &16.into(), &"[letter]{0,1}·\"th\"".into()));
+    check_bounds(&slots);
+    let ends =
+        |token: &Value| token["short"]["prefix"].as_array().unwrap().ends_with(&[73.into(), 61.into()]);
+    assert!(slots["tokens"].as_array().unwrap().iter().all(ends), "every prefix reads ..th");
+    let (_, text, _) = run(&format!("{line} --prefix \"th\""));
+    assert!(text.contains("on prefixes in \"th\" of at most 16 tokens"), "{text}");
+    let (_, text, _) = run(&format!("{line} --prefix any{{1,2}} --time 0"));
+    assert!(text.contains("nothing: the prefixes in any{1,2}"), "{text}");
+    for (flags, words) in [
+        ("--prefix any{1,5}", "more than 1000000 prefixes"),
+        ("--prefix any{3} --max-len 2", "holds no prefix"),
+        ("--max-len 17", "is not a length"),
+    ] {
+        let (code, _, stderr) = run(&format!("{line} {flags}"));
+        assert!(code == 2 && stderr.contains(words), "{flags}: {stderr}");
+    }
+}
+
 /// Scales the head's row of "X".
 fn scale_row(model: &Path, factor: f32) {
     // `change` speaks of the folder `model` inside a folder.

@@ -9,7 +9,7 @@ use super::suite::{change, folder};
 use super::{json, run, shipped};
 
 /// Claims about the shipped model and what becomes of them.
-const CLAIMS: [(&str, &str); 15] = [
+const CLAIMS: [(&str, &str); 18] = [
     ("--predicate ceiling --token X --threshold 0.2 --temperature 2", "proved"),
     ("--predicate ceiling --token e --threshold 0.9 --temperature 0.5", "refuted"),
     ("--predicate set-ceiling --token M --token G --threshold 0.3", "proved"),
@@ -21,7 +21,10 @@ const CLAIMS: [(&str, &str); 15] = [
     ("--predicate continuation --text XX --threshold 0.05", "proved"),
     ("--predicate continuation --token t --token h --threshold 0.1 --prefix any{0,2} --max-len 2", "refuted"),
     ("--predicate never-in-nucleus --token e --threshold 0.5", "refuted"),
+    ("--predicate never-in-nucleus --token M --threshold 0.9 --temperature 0.001", "proved"),
     ("--predicate dominance --token e --token t --margin 0", "refuted"),
+    ("--predicate dominance --token 6 --token 9 --margin -0.5", "proved"),
+    ("--predicate never-argmax --token M", "proved"),
     ("--predicate never-argmax --token e", "refuted"),
     ("--predicate never-top-k --token e --rank 5", "refuted"),
     ("--predicate always-argmax --token e", "refuted"),

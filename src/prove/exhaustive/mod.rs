@@ -101,7 +101,10 @@ impl<'a> Exhaustive<'a> {
     #[must_use]
     pub fn seconds(model: &Model, automaton: &Automaton, longest: usize) -> f64 {
         // Without batches each prefix begins anew.
-        let again = if is_covered(model) { 1.0 } else { longest as f64 };
+        let again = match automaton.lengths(longest).last() {
+            Some(&length) if !is_covered(model) => length as f64,
+            _ => 1.0,
+        };
         let nodes = Exhaustive::nodes(automaton, longest);
         nodes * again * Exhaustive::seconds_per_beginning(model) / rayon::current_num_threads() as f64
     }

@@ -61,29 +61,38 @@ impl HeadProver<'_> {
     /// # Errors
     /// [`HeadError::Token`] for a token beyond the vocabulary.
     pub fn not_above(&self, token: TokenId, limits: &Limits) -> Result<OddsProof, HeadError> {
-        let problem = self.problem();
         let proof = self.bound(token, &Goal::tight(), limits)?;
         let all = self.certificate(&proof);
         let mut ranked = all.lambda.clone();
         ranked.sort_by_key(|&(token, weight)| (std::cmp::Reverse(weight), token));
-        let rate = |dual: HeadCertificate| {
-            let sum = num::exp(Interval::point(dual.log_odds)) - Interval::point(dual.lambda.len() as f64);
-            let excess = (num::ln(Interval::point(problem.vocab_size() as f64)) - num::ln(sum)).hi();
-            OddsProof { excess: if sum.lo() > 0.0 { excess } else { f64::INFINITY }, duals: vec![dual] }
-        };
         // Few tokens cost less, many give more: all of the likeliest, in steps.
-        let mut best = rate(all);
+        let mut best = self.rated(all);
         let mut n = 1;
         while n < ranked.len() {
-            let mut numerators = vec![0; problem.vocab_size()];
-            ranked[..n].iter().for_each(|&(j, weight)| numerators[j as usize] = weight);
-            let other = rate(HeadCertificate::evaluate(problem, token as usize, &numerators));
+            let other = self.not_above_by(token, &ranked[..n]);
             if other.excess < best.excess {
                 best = other;
             }
             n += n.div_ceil(4);
         }
         Ok(best)
+    }
+
+    /// The same from given weights of other tokens, each at most once, such as those of a proof that the token is never the
+    /// likeliest: at low temperatures they are the best ones, and hard to descend to.
+    #[must_use]
+    pub fn not_above_by(&self, token: TokenId, weights: &[(TokenId, u64)]) -> OddsProof {
+        let problem = self.problem();
+        let mut numerators = vec![0; problem.vocab_size()];
+        weights.iter().for_each(|&(j, weight)| numerators[j as usize] = weight);
+        self.rated(HeadCertificate::evaluate(problem, token as usize, &numerators))
+    }
+
+    /// What weights prove of the tokens that are not above.
+    fn rated(&self, dual: HeadCertificate) -> OddsProof {
+        let sum = num::exp(Interval::point(dual.log_odds)) - Interval::point(dual.lambda.len() as f64);
+        let excess = (num::ln(Interval::point(self.problem().vocab_size() as f64)) - num::ln(sum)).hi();
+        OddsProof { excess: if sum.lo() > 0.0 { excess } else { f64::INFINITY }, duals: vec![dual] }
     }
 }
 
