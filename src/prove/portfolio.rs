@@ -237,7 +237,7 @@ impl<'a> Portfolio<'a> {
         }
     }
 
-    /// The block prover on every token whose bounds are still too far apart, with equal shares of the time left.
+    /// The block prover on every token whose bounds are still too far apart, with shares of the time left.
     fn block_bounds(
         &self,
         tokens: &[TokenId],
@@ -261,8 +261,11 @@ impl<'a> Portfolio<'a> {
         };
         observer(Event::Stage("block prover"));
         let longest = limits.longest_prefix(model.context);
+        // Time in proportion to the gap that it may close.
+        let gaps: Vec<f64> = open.iter().map(|&i| all[i].upper - all[i].lower()).collect();
         for (done, &i) in open.iter().enumerate() {
-            let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
+            let part = gaps[done] / gaps[done..].iter().sum::<f64>();
+            let share = limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));
             let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
             let (token, mut failed, mut draft) = (tokens[i], 0.0, Draft::default());
             while let Some(attempt) = next_attempt(&all[i], aim, failed, refine) {
