@@ -9,6 +9,7 @@
 //! | [`ci`] | statements about a model in continuous integration |
 //! | [`python`] | the same from Python |
 //! | [`families`] | add a model family |
+//! | [`verifiability`] | which training makes models provable? an experiment |
 
 #[doc = include_str!("../docs/guide/quick-start.md")]
 pub mod quick_start {}
@@ -30,3 +31,6 @@ pub mod python {}
 
 #[doc = include_str!("../docs/guide/families.md")]
 pub mod families {}
+
+#[doc = include_str!("../docs/guide/verifiability.md")]
+pub mod verifiability {}
