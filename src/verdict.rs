@@ -54,14 +54,17 @@ pub enum Prover {
     Attention,
     /// The exhaustive prover: every prefix of a finite language, evaluated rigorously.
     Exhaustive,
+    /// The branch prover: every prefix of a finite language, by bounds on token sets. It writes no certificates, so that no
+    /// answer rests on it.
+    Branch,
     /// A concrete prefix, evaluated rigorously.
     Search,
 }
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 5] =
-        [Prover::Head, Prover::Exhaustive, Prover::Block, Prover::Attention, Prover::Search];
+    pub const WORKERS: [Prover; 6] =
+        [Prover::Head, Prover::Exhaustive, Prover::Block, Prover::Attention, Prover::Branch, Prover::Search];
 
     /// The name that reports print.
     #[must_use]
@@ -72,6 +75,7 @@ impl Prover {
             Prover::Block => "block",
             Prover::Attention => "attention",
             Prover::Exhaustive => "exhaustive",
+            Prover::Branch => "branch",
             Prover::Search => "search",
         }
     }
@@ -95,6 +99,8 @@ pub struct Bounds {
     pub witness: Option<Witness>,
     /// Proved for every prefix.
     pub upper: f64,
+    /// The least such bound whose proof can be checked by others; answers rest on this one.
+    pub checkable: f64,
     /// Whose proof `upper` is.
     pub prover: Prover,
     /// Why the run ended before it was finished, if it did.
@@ -105,7 +111,7 @@ impl Bounds {
     /// What holds before anything was computed.
     #[must_use]
     pub fn trivial() -> Bounds {
-        Bounds { witness: None, upper: 1.0, prover: Prover::None, stopped: None }
+        Bounds { witness: None, upper: 1.0, checkable: 1.0, prover: Prover::None, stopped: None }
     }
 
     /// Certified lower bound on the maximum.
@@ -116,6 +122,9 @@ impl Bounds {
 
     /// Takes over a tighter upper bound; a looser one, or NaN, changes nothing.
     pub fn tighten(&mut self, upper: f64, prover: Prover) {
+        if prover != Prover::Branch && upper < self.checkable {
+            self.checkable = upper;
+        }
         if upper < self.upper {
             (self.upper, self.prover) = (upper, prover);
         }
@@ -124,7 +133,7 @@ impl Bounds {
     /// The answer to "`P <= threshold` after every prefix".
     #[must_use]
     pub fn answer(&self, threshold: &Threshold) -> Answer {
-        match (threshold.admits(self.upper), threshold.exceeded_by(self.lower())) {
+        match (threshold.admits(self.checkable), threshold.exceeded_by(self.lower())) {
             (true, false) => Answer::Proved,
             (false, true) => Answer::Refuted,
             // Both at once cannot happen with sound bounds; if it does, nothing is claimed.
@@ -154,7 +163,7 @@ mod tests {
 
     fn bounds(lower: f64, upper: f64) -> Bounds {
         let witness = Some(Witness { prefix: vec![1], lower, upper: 1.0 });
-        Bounds { witness, upper, prover: Prover::Head, stopped: None }
+        Bounds { witness, upper, checkable: upper, prover: Prover::Head, stopped: None }
     }
 
     #[test]
@@ -179,5 +188,17 @@ mod tests {
             bounds.tighten(upper, Prover::Head);
             assert_eq!(bounds.upper, kept);
         }
+    }
+
+    #[test]
+    fn no_answer_rests_on_a_bound_without_a_certificate() {
+        let threshold = Threshold::parse("0.5").unwrap();
+        let mut bounds = bounds(0.1, 0.8);
+        bounds.tighten(0.3, Prover::Branch);
+        assert_eq!((bounds.upper, bounds.prover), (0.3, Prover::Branch));
+        assert_eq!(bounds.answer(&threshold), Answer::Unknown);
+        // A certificate for a weaker bound counts all the same.
+        bounds.tighten(0.4, Prover::Block);
+        assert_eq!((bounds.upper, bounds.answer(&threshold)), (0.3, Answer::Proved));
     }
 }

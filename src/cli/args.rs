@@ -435,7 +435,7 @@ pub struct RunArgs {
     /// Seed of the random choices
     #[arg(long, value_name = "N", default_value = "0", allow_hyphen_values = true)]
     pub seed: String,
-    /// Keep the state of an exhaustive run in FILE, and go on from there if it exists
+    /// Keep the state of an exhaustive or branch run in FILE, and go on from there if it exists
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 }
@@ -443,11 +443,11 @@ pub struct RunArgs {
 /// Who may work.
 #[derive(Debug, Args)]
 pub struct ProverArgs {
-    /// Who may work: head, exhaustive, block, attention, search
+    /// Who may work: head, exhaustive, block, attention, branch, search
     #[arg(
         long = "provers",
         value_name = "NAME[,NAME...]",
-        default_value = "head,exhaustive,block,attention,search"
+        default_value = "head,exhaustive,block,attention,branch,search"
     )]
     pub names: String,
 }

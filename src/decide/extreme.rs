@@ -43,7 +43,13 @@ impl Extreme {
     /// The same as bounds on the largest probability, for predicates that are about one.
     #[must_use]
     pub fn into_bounds(self) -> Bounds {
-        Bounds { witness: self.witness, upper: self.range.hi(), prover: self.prover, stopped: self.stopped }
+        Bounds {
+            witness: self.witness,
+            upper: self.range.hi(),
+            checkable: self.range.hi(),
+            prover: self.prover,
+            stopped: self.stopped,
+        }
     }
 }
 

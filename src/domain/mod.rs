@@ -4,7 +4,7 @@
 //! * [`softmax`]: the exact range of a softmax-weighted sum over boxes of scores and values.
 //! * [`network`]: a model prepared for these.
 //! * [`forward`]: the network over forms, one form for every alternative of every position.
-//! * [`logits`]: margins and probabilities at the end.
+//! * [`logits`]: margins and probabilities at the end; `ceiling`: upper bounds on many probabilities at once.
 //! * [`region`]: token sets position by position, and balls around embeddings.
 
 //!
@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ceiling;
 pub mod form;
 pub mod forward;
 pub mod logits;

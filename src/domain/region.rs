@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::ceiling::Ceilings;
 use super::form::{Form, Shape, Symbols};
 use super::forward::{Detail, Known, residuals};
 use super::logits::Logits;
@@ -58,6 +59,30 @@ impl Network {
     /// # Errors
     /// No set at all, an empty set or cluster, more positions than the context, a token that does not exist.
     pub fn over_sets(&self, known: &Known, sets: &[Vec<Cluster>]) -> Result<Vec<Logits<'_>>, PrefixError> {
+        let last = self.over(known, sets)?;
+        Ok(last.iter().map(|residual| Logits::new(self, residual)).collect())
+    }
+
+    /// Upper bounds on the probability of each of some tokens, which have to exist, over the prefixes that
+    /// [`Network::over_sets`] speaks of.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ceilings(
+        &self,
+        known: &Known,
+        sets: &[Vec<Cluster>],
+        tokens: &[TokenId],
+    ) -> Result<Vec<f64>, PrefixError> {
+        self.check(1, tokens)?;
+        let last: Vec<Ceilings<'_>> =
+            self.over(known, sets)?.iter().map(|residual| Ceilings::new(self, residual)).collect();
+        let most = |&token: &TokenId| last.iter().map(|region| region.of(token)).fold(0.0, f64::max);
+        Ok(tokens.iter().map(most).collect())
+    }
+
+    /// Last residuals over the prefixes of token sets, one for each cluster of the last set.
+    fn over(&self, known: &Known, sets: &[Vec<Cluster>]) -> Result<Vec<Form>, PrefixError> {
         let first = known.tokens().len();
         self.check(if sets.is_empty() { 0 } else { first + sets.len() }, &[])?;
         let mut symbols = Symbols::supply(0);
@@ -73,8 +98,7 @@ impl Network {
             }
             columns.push(column);
         }
-        let last = residuals(self, known, columns, Detail::Symbols);
-        Ok(last.iter().map(|residual| Logits::new(self, residual)).collect())
+        Ok(residuals(self, known, columns, Detail::Symbols))
     }
 
     /// Logits over a ball around the embeddings of a concrete prefix.

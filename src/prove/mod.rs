@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod block;
+pub mod branch;
 mod event;
 pub mod exhaustive;
 pub mod head;

@@ -18,6 +18,7 @@ use crate::verdict::{Answer, Bounds, Prover, Witness};
 
 use super::attention::{Tables, prove_ceiling};
 use super::block::{Block, Draft, next_attempt, prove_at};
+use super::branch::{self, Branch, BranchError};
 use super::exhaustive::{Exhaustive, ExhaustiveError, Seen, Session, is_open};
 use super::head::{self, HeadError, HeadProof, HeadProver};
 use super::{Argument, Event, Observer};
@@ -57,6 +58,9 @@ pub enum PortfolioError {
     /// An enumeration that could not be finished.
     #[error(transparent)]
     Exhaustive(#[from] ExhaustiveError),
+    /// A branch and bound that could not be finished.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
     /// A language without prefixes.
     #[error(
         "the language holds no prefix of at most {longest} tokens, so there is nothing to prove or refute"
@@ -135,7 +139,7 @@ impl<'a> Portfolio<'a> {
             if targets.iter().any(|target| target.wanted(aim).is_some()) {
                 let model = self.folder.load()?;
                 let waits = enumerates && !early && self.is_affordable(&model, limits);
-                let own = self.search_limits(&model, limits, waits);
+                let own = self.search_limits(&model, aim, limits, waits);
                 let stopped = self.hunt(&model, targets, aim, &own, observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
@@ -149,8 +153,11 @@ impl<'a> Portfolio<'a> {
         if self.members.contains(&Prover::Attention) {
             self.attention_bounds(tokens, &mut all, aim, limits, observer)?;
         }
-        if enumerates && !early {
-            self.enumerate(tokens, &mut all, aim, limits, observer)?;
+        if enumerates && !early && self.enumerate(tokens, &mut all, aim, limits, observer)? {
+            return Ok(all);
+        }
+        if self.members.contains(&Prover::Branch) {
+            self.branch_bounds(tokens, &mut all, aim, limits, observer)?;
         }
         Ok(all)
     }
@@ -227,11 +234,14 @@ impl<'a> Portfolio<'a> {
         self.is_insisted_on(limits) || seconds <= left / 2.0
     }
 
-    /// A quarter of the time if the block prover may want the rest, half of it if an enumeration may.
-    fn search_limits(&self, model: &Model, limits: &Limits, enumerates: bool) -> Limits {
+    /// A quarter of the time if the block or the branch prover may want the rest, half of it if an enumeration may.
+    fn search_limits(&self, model: &Model, aim: Aim<'_>, limits: &Limits, enumerates: bool) -> Limits {
         let block = self.members.contains(&Prover::Block) && Block::covers(model);
+        let branch = self.members.contains(&Prover::Branch)
+            && self.branch_gap(aim, limits).is_some()
+            && Branch::new(model, &self.language, limits.longest_prefix(model.context)).is_ok();
         match limits.remaining() {
-            Some(left) if block => limits.within(left / 4),
+            Some(left) if block || branch => limits.within(left / 4),
             Some(left) if enumerates => limits.within(left / 2),
             Some(_) | None => limits.clone(),
         }
@@ -329,6 +339,40 @@ impl<'a> Portfolio<'a> {
             all[i].stopped = limits.reason().or(all[i].stopped);
         }
         Ok(())
+    }
+
+    /// The branch prover, where bounds are asked for and not only answers, on all tokens that are open.
+    fn branch_bounds(
+        &self,
+        tokens: &[TokenId],
+        all: &mut [Bounds],
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<(), PortfolioError> {
+        let Some(gap) = self.branch_gap(aim, limits) else { return Ok(()) };
+        let is_open = |bounds: &Bounds| bounds.upper - bounds.lower() > gap;
+        if limits.expired() || !all.iter().any(is_open) {
+            return Ok(());
+        }
+        let model = self.folder.load()?;
+        let longest = limits.longest_prefix(model.context);
+        let Ok(prover) = Branch::new(&model, &self.language, longest) else { return Ok(()) };
+        // The checkpoint is the enumeration's, where there is one.
+        let mut own = limits.clone();
+        own.checkpoint = own.checkpoint.filter(|_| !self.members.contains(&Prover::Exhaustive));
+        let run = format!("{} {longest} {:?}", self.folder.digest(), self.language);
+        let session = branch::Session { branch: &prover, run: &run, limits: &own, observer };
+        Ok(session.bound(tokens, all, gap)?)
+    }
+
+    /// How far apart bounds may stay for the branch prover; `None` where only answers count, which it cannot give.
+    fn branch_gap(&self, aim: Aim<'_>, limits: &Limits) -> Option<f64> {
+        match aim {
+            Aim::Narrow { gap } => Some(gap),
+            Aim::Exceed(_) => self.refine.filter(|_| limits.deadline.is_some()),
+            Aim::Violate(_) => None,
+        }
     }
 
     /// The head theorem: upper bounds for `tokens`, 1 where the model has no final norm.

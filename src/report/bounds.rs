@@ -123,6 +123,9 @@ fn meaning_of(prover: Prover) -> &'static str {
         Prover::Block => "block prover: every prefix up to the model's context, all positions free",
         Prover::Attention => "attention prover: every prefix of the language, by exact extremes of attention",
         Prover::Exhaustive => "exhaustive prover: every prefix of the language was evaluated rigorously",
+        Prover::Branch => {
+            "branch prover: every prefix of the language, by bounds on token sets; without a certificate"
+        }
         Prover::Search => "rigorous evaluation of the prefix",
     }
 }

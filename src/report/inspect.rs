@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::style::{self, line, paint};
+use crate::domain;
 use crate::model::{
     Activation, Attention, Layer, LoadError, Mlp, MlpKind, Model, ModelFolder, Norm, Positions, TokenId,
     Vocab,
@@ -57,6 +58,7 @@ impl Inspection {
             exhaustive(&model),
             block_prover(&model),
             attention_prover(&model),
+            branch_prover(&model),
             search(),
         ];
         let Model { body, head, context } = model;
@@ -159,6 +161,16 @@ fn attention_prover(model: &Model) -> Applicable {
         |attention::NotApplicable(why)| why,
     );
     Applicable { prover: Prover::Attention.name(), applies, why }
+}
+
+fn branch_prover(model: &Model) -> Applicable {
+    let refused = domain::network::Network::new(model).err();
+    let applies = refused.is_none();
+    let why = refused.map_or_else(
+        || "sets of tokens can be followed through all layers, where a language is not too large".into(),
+        |domain::network::NotApplicable(why)| why,
+    );
+    Applicable { prover: Prover::Branch.name(), applies, why }
 }
 
 fn exhaustive(model: &Model) -> Applicable {

@@ -255,6 +255,12 @@ fn functional(y: &Form) -> Form {
 }
 
 impl Normalised {
+    /// The centre of its affine part.
+    #[must_use]
+    pub fn centre(&self) -> &[f64] {
+        self.linear.mid()
+    }
+
     /// As one form.
     #[must_use]
     pub fn into_form(self, symbols: &mut Symbols) -> Form {

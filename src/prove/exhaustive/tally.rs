@@ -132,14 +132,18 @@ impl Tally {
         true
     }
 
+    /// The extremes of one quantity, together with others of it.
+    pub fn merge_at(&mut self, which: usize, other: Extremes) {
+        let own = &mut self.all[which];
+        own.upper = own.upper.max(other.upper);
+        if let Some(Best { prefix, lower, upper }) = other.best {
+            own.see(Interval::new(lower, upper), &prefix);
+        }
+    }
+
     /// The extremes of both.
     pub fn merge(&mut self, other: Tally) {
-        for (own, other) in self.all.iter_mut().zip(other.all) {
-            own.upper = own.upper.max(other.upper);
-            if let Some(Best { prefix, lower, upper }) = other.best {
-                own.see(Interval::new(lower, upper), &prefix);
-            }
-        }
+        other.all.into_iter().enumerate().for_each(|(which, other)| self.merge_at(which, other));
     }
 }
 
