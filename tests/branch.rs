@@ -171,7 +171,7 @@ fn the_number_of_threads_changes_nothing() {
 fn languages_that_are_too_large_are_refused() {
     let model = shipped("moby-l2");
     let mut queue = BestFirst::default();
-    assert!(queue.pop().is_none() && queue.len() == 0);
+    assert!(queue.pop().is_none() && queue.waiting() == 0);
     queue.push(llmprove::prove::branch::Node { sets: vec![vec![0]], open: vec![] }, &[]);
     assert_eq!(queue.nodes().len(), 1);
     // As many products of sets as there are ways to go through pairs of classes.
@@ -179,4 +179,7 @@ fn languages_that_are_too_large_are_refused() {
     let automaton = automaton(text, &model);
     assert!(Branch::new(&model, &automaton, model.context).is_err());
     assert!(Branch::new(&model, &automaton, 4).is_ok());
+    // 81^16 prefixes.
+    let every = Automaton::new(&language("any", &model), model.head.vocab_size()).unwrap();
+    assert!(Branch::new(&model, &every, 16).is_err());
 }

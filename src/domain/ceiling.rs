@@ -29,7 +29,7 @@ pub(super) struct Ceilings<'n> {
 
 /// The last residual, normalised or not.
 enum Read {
-    Normalised { z: Normalised, y: Form, scale: Interval },
+    Normalised { z: Box<Normalised>, y: Form, scale: Interval },
     Plain(Form),
 }
 
@@ -52,7 +52,11 @@ impl<'n> Ceilings<'n> {
         let read = match network.last {
             Some(norm) => {
                 let (y, scale) = norm.factors(residual);
-                Read::Normalised { z: norm.apply(residual, &mut Symbols::supply(1 << 38)), y, scale }
+                Read::Normalised {
+                    z: Box::new(norm.apply(residual, &mut Symbols::supply(1 << 38))),
+                    y,
+                    scale,
+                }
             }
             None => Read::Plain(residual.clone()),
         };

@@ -38,6 +38,8 @@ const FEW: f64 = 1024.0;
 const WIDE: usize = 64;
 /// Most products of sets that a language may start with.
 const MOST_ROOTS: usize = 4096;
+/// More prefixes than this are hopeless.
+const MOST_PREFIXES: f64 = 1e13;
 /// Most open nodes: a guard for memory.
 const MOST_OPEN: usize = 1_000_000;
 /// Most multiplications for the bound of one node, roughly.
@@ -123,7 +125,7 @@ impl<'a> Branch<'a> {
     /// # Errors
     /// [`NotApplicable`] for layers that the domains do not cover, and for languages that are too large or too intricate.
     pub fn new(model: &'a Model, language: &Automaton, longest: usize) -> Result<Branch<'a>, NotApplicable> {
-        let mut roots = Vec::new();
+        let (mut roots, mut prefixes) = (Vec::new(), 0.0);
         for length in language.lengths(longest) {
             let products = language.slice(length).and_then(|slice| slice.products(MOST_ROOTS));
             let Some(products) = products.filter(|products| roots.len() + products.len() <= MOST_ROOTS)
@@ -132,10 +134,9 @@ impl<'a> Branch<'a> {
             };
             for product in products {
                 let work = product.iter().map(|set| set.len() as f64).sum::<f64>() * work(model, length);
-                if !(work <= MOST_WORK) {
-                    return Err(NotApplicable(
-                        "one bound over the whole language would take too long".into(),
-                    ));
+                prefixes += product.iter().map(|set| set.len() as f64).product::<f64>();
+                if !(work <= MOST_WORK && prefixes <= MOST_PREFIXES) {
+                    return Err(NotApplicable("the language holds too many prefixes".into()));
                 }
                 roots.push(product.iter().map(|set| set.ids().collect()).collect());
             }
@@ -202,7 +203,7 @@ impl<'a> Branch<'a> {
             if round.is_empty() {
                 break true;
             }
-            if limits.expired() || queue.len() > MOST_OPEN {
+            if limits.expired() || queue.waiting() > MOST_OPEN {
                 round.into_iter().for_each(|node| queue.push(node, &levels));
                 break false;
             }
@@ -219,7 +220,7 @@ impl<'a> Branch<'a> {
                 }
             }
             levels = goal.levels(&closed);
-            watch.progress(queue.len(), bounds, queue.excess().unwrap_or(0.0));
+            watch.progress(queue.waiting(), bounds, queue.excess().unwrap_or(0.0));
             if stored.elapsed() >= STORE {
                 stored = Instant::now();
                 if !watch.store(state_of(&queue, &closed, bounds)) {

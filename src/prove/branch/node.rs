@@ -75,7 +75,7 @@ pub trait Queue {
     /// The excess of the next node, as it was when the node came.
     fn excess(&self) -> Option<f64>;
     /// Number of them.
-    fn len(&self) -> usize;
+    fn waiting(&self) -> usize;
 }
 
 /// The node with the largest excess first, of equals the one that came first.
@@ -112,7 +112,7 @@ impl Queue for BestFirst {
         self.heap.peek().map(|entry| entry.excess)
     }
 
-    fn len(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.heap.len()
     }
 }
