@@ -42,7 +42,7 @@ const WHOLE: usize = 1024;
 /// Probes that run side by side.
 const ROUND: usize = 16;
 /// At most this part of the time, one in so many, is kept back for rigorous evaluations.
-const RESERVE: u32 = 4;
+const RESERVE: u32 = 8;
 /// Walks after each climb: they cost a small part of one.
 const WALKS: usize = 8;
 /// A target is given up after so many generations without gain.
@@ -50,7 +50,7 @@ const PATIENCE: usize = 12;
 /// Every so many generations everything wanted is climbed for, in the others only what is nearest to its aim.
 const ALL: u64 = 4;
 /// One in so many targets counts as near.
-const NEAR: usize = 4;
+const NEAR: usize = 6;
 /// What counts as gain, in nats.
 const GAIN: f32 = 0.01;
 
