@@ -42,7 +42,7 @@ const WHOLE: usize = 1024;
 /// Probes that run side by side.
 const ROUND: usize = 16;
 /// At most this part of the time, one in so many, is kept back for rigorous evaluations.
-const RESERVE: u32 = 8;
+const RESERVE: u32 = 10;
 /// Walks after each climb: they cost a small part of one.
 const WALKS: usize = 8;
 /// A target is given up after so many generations without gain.
