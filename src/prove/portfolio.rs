@@ -272,7 +272,8 @@ impl<'a> Portfolio<'a> {
         observer(Event::Stage("block prover"));
         let longest = limits.longest_prefix(model.context);
         // Time in proportion to the gap that it may close.
-        let gaps: Vec<f64> = open.iter().map(|&i| all[i].upper - all[i].lower()).collect();
+        let gap = |&i: &usize| (all[i].upper - all[i].lower()).max(f64::MIN_POSITIVE);
+        let gaps: Vec<f64> = open.iter().map(gap).collect();
         for (done, &i) in open.iter().enumerate() {
             let part = gaps[done] / gaps[done..].iter().sum::<f64>();
             let share = limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));

@@ -168,9 +168,11 @@ impl<'a> Branch<'a> {
         let is_node = |node: &Node| {
             let sets = (1..=self.model.context).contains(&node.sets.len())
                 && node.sets.iter().all(|set| !set.is_empty() && set.iter().all(|&id| (id as usize) < vocab));
-            sets && node.open.iter().all(|open| open.target < targets)
+            // A maximum drops what is no number, and with it what is open.
+            sets && node.open.iter().all(|open| open.target < targets && !open.upper.is_nan())
         };
-        state.closed.all.len() == targets && state.open.iter().all(is_node)
+        let is_known = state.closed.all.iter().all(|extremes| !extremes.upper.is_nan());
+        state.closed.all.len() == targets && is_known && state.open.iter().all(is_node)
     }
 
     /// Works from a state on until every bound is down to its level or the limits are reached.
