@@ -10,8 +10,9 @@ use super::bundle::{Plane, propose};
 use super::dual::{Dual, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
 
-/// Planes kept; those of least weight in the last model go first.
-const BUNDLE: usize = 20;
+/// Planes kept; those of least weight in the last model go first. The optimum rests on as many planes as there are variables:
+/// with too few the ascent stalls far below it.
+const BUNDLE: usize = 50;
 
 /// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
