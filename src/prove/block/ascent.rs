@@ -6,13 +6,13 @@
 //! true curvature of `w(ẑ)`, which turns a plane with residual `R` into the move `R`'s part across ẑ over `κ`. The point
 //! found is a hint; nothing here has to be right for a proof to be.
 
-use super::bundle::{Plane, propose};
-use super::dual::{Dual, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
+use super::bundle::{Bundle, Centre, Plane};
+use super::dual::{Dual, Evaluation, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
 
 /// Planes kept; those of least weight in the last model go first. The optimum rests on as many planes as there are variables:
 /// with too few the ascent stalls far below it.
-const BUNDLE: usize = 50;
+const BUNDLE: usize = 100;
 
 /// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
@@ -40,18 +40,6 @@ pub struct Ascent {
     pub rho_gap: f64,
 }
 
-/// The best point so far and what the model needs to know about it.
-struct Centre {
-    sensitivity: Sensitivity,
-    w: Vec<f64>,
-    rest: Vec<f64>,
-    /// Squared length scale of each of `(a, q, v″, w″)`.
-    metric: Vec<f64>,
-    /// `c_k` and `v` there, for the losses.
-    weights: Vec<f64>,
-    v: Vec<f64>,
-}
-
 /// Ascends from `start`.
 pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
     let (network, query) = (problem.network, problem.query);
@@ -65,13 +53,13 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
         gaps: vec![0.0; network.neurons],
         rho_gap: 0.0,
     };
-    let mut planes: Vec<Plane> = Vec::new();
-    let mut centre: Option<Centre> = None;
+    // The best point so far, seen from it the planes, and `c_k` and `v` there.
+    let mut at_best: Option<(Centre, Bundle, Evaluation)> = None;
     let mut space = Workspace::default();
     let (mut reach, mut stiffness): (f64, f64) = (1.0, 1.0);
     let (mut moves, mut predicted): (Vec<f64>, f64) = (Vec::new(), 0.0);
     for step in 1..=steps.most {
-        let at = evaluate(problem, &dual, &mut space);
+        let mut at = evaluate(problem, &dual, &mut space);
         best.evaluations = step;
         if !at.value.is_finite() {
             break;
@@ -86,9 +74,10 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
             continue;
         }
         let gain = at.value - best.value;
-        planes.extend(at.pieces.into_iter().map(Plane::new));
-        if gain > 0.1 * predicted || centre.is_none() {
-            if centre.is_some() && gain > 0.5 * predicted {
+        let pieces = std::mem::take(&mut at.pieces);
+        let serious = gain > 0.1 * predicted || at_best.is_none();
+        if serious {
+            if gain.is_finite() && gain > 0.5 * predicted {
                 reach *= 1.5;
                 stiffness = (0.7 * stiffness).max(1.0);
             }
@@ -98,30 +87,26 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
                 return best;
             }
             let f = Functional::at(network, query, &dual.point);
-            let sensitivity =
-                Sensitivity::at(network, &f, &dual.point, &planes[planes.len() - 1].piece.residual);
-            let metric = metric(network, at.scale, &at.weights);
-            let new = Centre { sensitivity, w: f.w, rest: dual.rest(), metric, weights: at.weights, v: at.v };
-            planes.iter_mut().for_each(|p| p.look_from(&new.sensitivity, &new.w, &new.rest, at.value));
-            centre = Some(new);
-        } else if let Some(centre) = &centre {
-            let fresh = planes.len() - 2;
-            for plane in &mut planes[fresh..] {
-                plane.look_from(&centre.sensitivity, &centre.w, &centre.rest, best.value);
-            }
+            let sensitivity = Sensitivity::at(network, &f, &dual.point, &pieces[1].residual);
+            let centre = Centre { sensitivity, w: f.w, rest: dual.rest(), value: at.value };
+            let mut bundle = match at_best.take() {
+                Some((_, bundle, _)) => bundle,
+                None => Bundle::new(metric(network, at.scale, &at.weights)),
+            };
+            bundle.look_from(&centre);
+            at_best = Some((centre, bundle, at));
+        }
+        let Some((centre, bundle, _)) = &mut at_best else { break };
+        pieces.into_iter().for_each(|piece| bundle.add(piece, centre));
+        if !serious {
             // The new planes pass through the true value, unless w(ẑ) curves: then take shorter steps of ẑ.
-            let seen = planes[fresh..].iter().map(|p| p.at(&moves)).fold(f64::INFINITY, f64::min);
-            if seen > gain + 0.5 * (predicted - gain) {
+            let fresh = bundle.planes.iter().rev().take(2);
+            if fresh.map(|p| p.at(&moves)).fold(f64::INFINITY, f64::min) > gain + 0.5 * (predicted - gain) {
                 stiffness *= 2.0;
             }
         }
-        let Some(centre) = &centre else { break };
-        while planes.len() > BUNDLE {
-            let least =
-                (0..planes.len()).fold(0, |b, i| if planes[i].weight < planes[b].weight { i } else { b });
-            planes.remove(least);
-        }
-        (moves, predicted) = propose(&mut planes, &centre.metric, reach, stiffness);
+        bundle.shrink(BUNDLE);
+        (moves, predicted) = bundle.propose(reach, stiffness);
         if !(predicted > 1e-12) {
             break;
         }
@@ -129,8 +114,8 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
         let rest: Vec<f64> = centre.rest.iter().zip(&moves[d..]).map(|(x, m)| x + m).collect();
         dual = Dual::new(point, &rest);
     }
-    if let Some(centre) = &centre {
-        losses(network, &planes, centre, &mut best);
+    if let Some((_, bundle, at)) = &at_best {
+        losses(network, &bundle.planes, at, &mut best);
     }
     best
 }
@@ -149,20 +134,20 @@ fn metric(network: &Network, scale: f64, weights: &[f64]) -> Vec<f64> {
 
 /// Where the relaxation gives way at the model's optimum: `c_k (φ(s̄_k) − mean φ(s_k))` for each neuron, and
 /// `mean (ρ − ρ̄) v·(r − r̄)` for the norm, means taken with the planes' weights.
-fn losses(network: &Network, planes: &[Plane], centre: &Centre, best: &mut Ascent) {
+fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascent) {
     let share = |p: &Plane| if p.weight.is_finite() { p.weight } else { 0.0 };
     let total: f64 = planes.iter().map(share).sum();
     if !(total > 0.0) {
         return;
     }
     let mean = |f: &dyn Fn(&Plane) -> f64| planes.iter().map(|p| share(p) * f(p)).sum::<f64>() / total;
-    for (k, c) in centre.weights.iter().enumerate() {
+    for (k, c) in at.weights.iter().enumerate() {
         let argument = mean(&|p| p.piece.arguments[k]);
         let output = mean(&|p| network.graph.sample(p.piece.arguments[k]));
         best.arguments[k] = argument;
         best.gaps[k] = (c * (network.graph.sample(argument) - output)).max(0.0);
     }
     let rho = mean(&|p| p.piece.rho);
-    let along = mean(&|p| dot(&centre.v, &p.piece.r));
-    best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&centre.v, &p.piece.r) - along)).abs();
+    let along = mean(&|p| dot(&at.v, &p.piece.r));
+    best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&at.v, &p.piece.r) - along)).abs();
 }

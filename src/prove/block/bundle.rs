@@ -1,8 +1,21 @@
 //! The model of a bundle method: planes seen from a centre, and the move that maximises their minimum within reach.
 
 use super::dual::{Piece, Sensitivity, add_scaled, dot};
+use super::simplex;
 
-/// A collected piece and how it looks from the present centre.
+/// The point that planes are seen from.
+pub(super) struct Centre {
+    /// How `w` moves with ẑ there.
+    pub sensitivity: Sensitivity,
+    /// `w`, `[d]`.
+    pub w: Vec<f64>,
+    /// `(a, q, v″, w″)`.
+    pub rest: Vec<f64>,
+    /// The function's value.
+    pub value: f64,
+}
+
+/// A collected piece and how it looks from the centre.
 pub(super) struct Plane {
     /// The plane itself.
     pub piece: Piece,
@@ -14,16 +27,13 @@ pub(super) struct Plane {
     tilt: Vec<f64>,
     /// The move of ẑ that answers the tilt under the curvature of `w(ẑ)`.
     answer: Vec<f64>,
+    /// The move of the rest that answers its gradient.
+    scaled: Vec<f64>,
 }
 
 impl Plane {
-    /// A plane not yet looked at.
-    pub fn new(piece: Piece) -> Plane {
-        Plane { piece, weight: f64::INFINITY, slack: 0.0, tilt: Vec::new(), answer: Vec::new() }
-    }
-
-    /// Expresses the plane relative to a centre where the function has `value`.
-    pub fn look_from(&mut self, sensitivity: &Sensitivity, w: &[f64], rest: &[f64], value: f64) {
+    fn look_from(&mut self, centre: &Centre) {
+        let Centre { sensitivity, w, rest, value } = centre;
         self.slack = (dot(&self.piece.residual, w) + dot(&self.piece.rest, rest) - value).max(0.0);
         self.tilt = sensitivity.transposed(&self.piece.residual);
         self.answer = sensitivity.inward(&self.piece.residual);
@@ -37,63 +47,97 @@ impl Plane {
     }
 }
 
-/// The move of `(ẑ, a, q, v″, w″)` that maximises the planes' minimum less the quadratic, and a bound on the gain.
-///
-/// Its dual is `min ½ a'Ga + slack'a` over the simplex, solved by pairwise steps that start at the last weights (SMO,
-/// Platt 1998, with the second-order choice of Fan, Chen, Lin 2005).
-pub(super) fn propose(planes: &mut [Plane], metric: &[f64], reach: f64, stiffness: f64) -> (Vec<f64>, f64) {
-    let m = planes.len();
-    let damp = 1.0 / stiffness;
-    let scaled: Vec<Vec<f64>> = planes
-        .iter()
-        .map(|p| p.piece.rest.iter().zip(metric).map(|(g, s)| g * s * reach).collect())
-        .collect();
-    let mut gram = vec![0.0; m * m];
-    for i in 0..m {
-        for j in 0..=i {
-            let (p, q) = (&planes[i], &planes[j]);
-            let curved = 0.5 * (dot(&p.answer, &q.tilt) + dot(&q.answer, &p.tilt));
-            let g = dot(&scaled[i], &q.piece.rest) + damp * curved;
-            (gram[i * m + j], gram[j * m + i]) = (g, g);
+/// Planes and their products.
+pub(super) struct Bundle {
+    /// The planes.
+    pub planes: Vec<Plane>,
+    /// Squared length scale of each of `(a, q, v″, w″)`.
+    metric: Vec<f64>,
+    /// `rest · metric · rest`, a triangle.
+    rests: Vec<Vec<f64>>,
+    /// Products of tilts and answers, a triangle.
+    curves: Vec<Vec<f64>>,
+}
+
+impl Bundle {
+    /// No planes yet.
+    pub fn new(metric: Vec<f64>) -> Bundle {
+        Bundle { planes: Vec::new(), metric, rests: Vec::new(), curves: Vec::new() }
+    }
+
+    /// Adds a plane, looked at from the centre.
+    pub fn add(&mut self, piece: Piece, centre: &Centre) {
+        let scaled: Vec<f64> = piece.rest.iter().zip(&self.metric).map(|(g, s)| g * s).collect();
+        let (weight, slack) = (f64::INFINITY, 0.0);
+        let mut plane = Plane { piece, weight, slack, tilt: Vec::new(), answer: Vec::new(), scaled };
+        plane.look_from(centre);
+        self.planes.push(plane);
+        let last = &self.planes[self.planes.len() - 1];
+        self.rests.push(self.planes.iter().map(|p| dot(&last.scaled, &p.piece.rest)).collect());
+        self.curves.push(self.planes.iter().map(|p| curve(last, p)).collect());
+    }
+
+    /// Looks at all planes from a new centre.
+    pub fn look_from(&mut self, centre: &Centre) {
+        self.planes.iter_mut().for_each(|plane| plane.look_from(centre));
+        for (i, row) in self.curves.iter_mut().enumerate() {
+            for (x, p) in row.iter_mut().zip(&self.planes) {
+                *x = curve(&self.planes[i], p);
+            }
         }
     }
-    let mut a: Vec<f64> = planes.iter().map(|p| if p.weight.is_finite() { p.weight } else { 0.0 }).collect();
-    let total: f64 = a.iter().sum();
-    match total > 0.0 {
-        true => a.iter_mut().for_each(|a| *a /= total),
-        false => a[m - 1] = 1.0,
-    }
-    let mut slope: Vec<f64> = (0..m).map(|i| dot(&gram[i * m..(i + 1) * m], &a) + planes[i].slack).collect();
-    for _ in 0..20 * m {
-        let active = (0..m).filter(|&i| a[i] > 0.0);
-        let Some(high) = active.max_by(|&i, &j| slope[i].total_cmp(&slope[j])) else { break };
-        let curve =
-            |i: usize| (gram[i * m + i] + gram[high * m + high] - 2.0 * gram[i * m + high]).max(1e-300);
-        let promise = |i: usize| (slope[high] - slope[i]).max(0.0).powi(2) / curve(i);
-        let most = |best: (f64, usize), i: usize| match promise(i) {
-            better if better > best.0 => (better, i),
-            _ => best,
-        };
-        let (_, low) = (1..m).fold((promise(0), 0), most);
-        let gap = slope[high] - slope[low];
-        if !(gap > 1e-4 * slope[high].abs()) {
-            break;
-        }
-        let step = (gap / curve(low)).min(a[high]);
-        a[low] += step;
-        a[high] -= step;
-        for (i, slope) in slope.iter_mut().enumerate() {
-            *slope += step * (gram[i * m + low] - gram[i * m + high]);
+
+    /// Leaves `most` planes; those of least weight go first.
+    pub fn shrink(&mut self, most: usize) {
+        while self.planes.len() > most {
+            let less = |b: usize, i: usize| if self.planes[i].weight < self.planes[b].weight { i } else { b };
+            let least = (0..self.planes.len()).fold(0, less);
+            self.planes.remove(least);
+            for triangle in [&mut self.rests, &mut self.curves] {
+                triangle.remove(least);
+                triangle[least..].iter_mut().for_each(|row| {
+                    row.remove(least);
+                });
+            }
         }
     }
-    let d = planes[0].answer.len();
-    let mut moves = vec![0.0; d + metric.len()];
-    let mut gain = 0.0;
-    for (i, plane) in planes.iter_mut().enumerate() {
-        plane.weight = a[i];
-        add_scaled(&mut moves[..d], a[i] * damp, &plane.answer);
-        add_scaled(&mut moves[d..], a[i], &scaled[i]);
-        gain += a[i] * 0.5 * (slope[i] + plane.slack);
+
+    /// The move of `(ẑ, a, q, v″, w″)` that maximises the planes' minimum less the quadratic, and a bound on the gain.
+    ///
+    /// Its dual is `min ½ a'Ga + slack'a` over the simplex, started at the last weights.
+    pub fn propose(&mut self, reach: f64, stiffness: f64) -> (Vec<f64>, f64) {
+        let m = self.planes.len();
+        let damp = 1.0 / stiffness;
+        let mut gram = vec![0.0; m * m];
+        for (i, (rests, curves)) in self.rests.iter().zip(&self.curves).enumerate() {
+            for (j, (rest, curve)) in rests.iter().zip(curves).enumerate() {
+                let g = reach * rest + damp * curve;
+                (gram[i * m + j], gram[j * m + i]) = (g, g);
+            }
+        }
+        let known = |p: &Plane| if p.weight.is_finite() { p.weight } else { 0.0 };
+        let mut weights: Vec<f64> = self.planes.iter().map(known).collect();
+        let total: f64 = weights.iter().sum();
+        match total > 0.0 {
+            true => weights.iter_mut().for_each(|a| *a /= total),
+            false => weights[m - 1] = 1.0,
+        }
+        let slack: Vec<f64> = self.planes.iter().map(|p| p.slack).collect();
+        let slope = simplex::minimise(&gram, &slack, &mut weights);
+        let d = self.planes[0].answer.len();
+        let mut moves = vec![0.0; d + self.metric.len()];
+        let mut gain = 0.0;
+        for ((plane, &a), slope) in self.planes.iter_mut().zip(&weights).zip(slope) {
+            plane.weight = a;
+            add_scaled(&mut moves[..d], a * damp, &plane.answer);
+            add_scaled(&mut moves[d..], a * reach, &plane.scaled);
+            gain += a * 0.5 * (slope + plane.slack);
+        }
+        (moves, gain)
     }
-    (moves, gain)
+}
+
+/// What the curvature of `w(ẑ)` makes of two planes.
+fn curve(p: &Plane, q: &Plane) -> f64 {
+    0.5 * (dot(&p.answer, &q.tilt) + dot(&q.answer, &p.tilt))
 }

@@ -13,6 +13,7 @@ mod far;
 pub mod hull;
 pub mod network;
 mod refine;
+mod simplex;
 pub mod sound;
 mod sphere;
 pub mod tree;
