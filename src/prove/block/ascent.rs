@@ -9,6 +9,7 @@
 use super::bundle::{Bundle, Centre, Plane};
 use super::dual::{Dual, Evaluation, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
+use super::piece::{Choice, Piece};
 
 /// Planes kept; those of least weight in the last model go first. The optimum rests on as many planes as there are variables:
 /// with too few the ascent stalls far below it.
@@ -38,10 +39,12 @@ pub struct Ascent {
     pub gaps: Vec<f64>,
     /// What the freedom of ρ gives away there.
     pub rho_gap: f64,
+    /// The choices that the model's optimum mixes, and their weights: a start for other ascents at the same pair.
+    pub mixture: Vec<(Choice, f64)>,
 }
 
-/// Ascends from `start`.
-pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
+/// Ascends from `start`. `mixture` holds choices that are known for the pair, brought into the node's ranges here.
+pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], steps: Steps) -> Ascent {
     let (network, query) = (problem.network, problem.query);
     let d = network.width;
     let mut dual = start.clone();
@@ -52,6 +55,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
         arguments: vec![0.0; network.neurons],
         gaps: vec![0.0; network.neurons],
         rho_gap: 0.0,
+        mixture: Vec::new(),
     };
     // The best point so far, seen from it the planes, and `c_k` and `v` there.
     let mut at_best: Option<(Centre, Bundle, Evaluation)> = None;
@@ -74,7 +78,8 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
             continue;
         }
         let gain = at.value - best.value;
-        let pieces = std::mem::take(&mut at.pieces);
+        let pieces =
+            std::mem::take(&mut at.choices).map(|(choice, _)| Piece::new(network, problem.region, choice));
         let serious = gain > 0.1 * predicted || at_best.is_none();
         if serious {
             if gain.is_finite() && gain > 0.5 * predicted {
@@ -89,15 +94,24 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
             let f = Functional::at(network, query, &dual.point);
             let sensitivity = Sensitivity::at(network, &f, &dual.point, &pieces[1].residual);
             let centre = Centre { sensitivity, w: f.w, rest: dual.rest(), value: at.value };
-            let mut bundle = match at_best.take() {
-                Some((_, bundle, _)) => bundle,
-                None => Bundle::new(metric(network, at.scale, &at.weights)),
+            let bundle = match at_best.take() {
+                Some((_, mut bundle, _)) => {
+                    bundle.look_from(&centre);
+                    bundle
+                }
+                None => {
+                    let mut bundle = Bundle::new(metric(network, at.scale, &at.weights));
+                    for (choice, weight) in mixture {
+                        let moved = choice.within(network, problem.region);
+                        bundle.add(Piece::new(network, problem.region, moved), *weight, &centre);
+                    }
+                    bundle
+                }
             };
-            bundle.look_from(&centre);
             at_best = Some((centre, bundle, at));
         }
         let Some((centre, bundle, _)) = &mut at_best else { break };
-        pieces.into_iter().for_each(|piece| bundle.add(piece, centre));
+        pieces.into_iter().for_each(|piece| bundle.add(piece, f64::INFINITY, centre));
         if !serious {
             // The new planes pass through the true value, unless w(ẑ) curves: then take shorter steps of ẑ.
             let fresh = bundle.planes.iter().rev().take(2);
@@ -116,6 +130,8 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, steps: Steps) -> Ascent {
     }
     if let Some((_, bundle, at)) = &at_best {
         losses(network, &bundle.planes, at, &mut best);
+        let used = bundle.planes.iter().filter(|p| p.weight > 0.0 && p.weight.is_finite());
+        best.mixture = used.map(|p| (p.piece.choice.clone(), p.weight)).collect();
     }
     best
 }
@@ -142,12 +158,12 @@ fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascen
     }
     let mean = |f: &dyn Fn(&Plane) -> f64| planes.iter().map(|p| share(p) * f(p)).sum::<f64>() / total;
     for (k, c) in at.weights.iter().enumerate() {
-        let argument = mean(&|p| p.piece.arguments[k]);
-        let output = mean(&|p| network.graph.sample(p.piece.arguments[k]));
+        let argument = mean(&|p| p.piece.choice.arguments[k]);
+        let output = mean(&|p| network.graph.sample(p.piece.choice.arguments[k]));
         best.arguments[k] = argument;
         best.gaps[k] = (c * (network.graph.sample(argument) - output)).max(0.0);
     }
     let rho = mean(&|p| p.piece.rho);
-    let along = mean(&|p| dot(&at.v, &p.piece.r));
-    best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&at.v, &p.piece.r) - along)).abs();
+    let along = mean(&|p| dot(&at.v, &p.piece.choice.r));
+    best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&at.v, &p.piece.choice.r) - along)).abs();
 }

@@ -1,6 +1,7 @@
 //! The model of a bundle method: planes seen from a centre, and the move that maximises their minimum within reach.
 
-use super::dual::{Piece, Sensitivity, add_scaled, dot};
+use super::dual::{Sensitivity, add_scaled, dot};
+use super::piece::Piece;
 use super::simplex;
 
 /// The point that planes are seen from.
@@ -65,11 +66,10 @@ impl Bundle {
         Bundle { planes: Vec::new(), metric, rests: Vec::new(), curves: Vec::new() }
     }
 
-    /// Adds a plane, looked at from the centre.
-    pub fn add(&mut self, piece: Piece, centre: &Centre) {
+    /// Adds a plane, looked at from the centre, with a weight to start from.
+    pub fn add(&mut self, piece: Piece, weight: f64, centre: &Centre) {
         let scaled: Vec<f64> = piece.rest.iter().zip(&self.metric).map(|(g, s)| g * s).collect();
-        let (weight, slack) = (f64::INFINITY, 0.0);
-        let mut plane = Plane { piece, weight, slack, tilt: Vec::new(), answer: Vec::new(), scaled };
+        let mut plane = Plane { piece, weight, slack: 0.0, tilt: Vec::new(), answer: Vec::new(), scaled };
         plane.look_from(centre);
         self.planes.push(plane);
         let last = &self.planes[self.planes.len() - 1];

@@ -21,6 +21,7 @@ use multiversion::multiversion;
 
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
+use super::piece::Choice;
 use super::sphere;
 
 /// What is asked: `p_t <= p`, as the target and `τ(p) = ln(1/p − 1)`.
@@ -87,7 +88,7 @@ impl Dual {
 /// Value and supergradients of the dual function for one last token.
 #[derive(Debug, Clone, Default)]
 pub struct Evaluation {
-    /// The lower bound on `w·R`: the smaller of the two pieces.
+    /// The lower bound on `w·R`: the smaller of those at the two ends of ρ.
     pub value: f64,
     /// `A_λ`; the value counts only when it is not negative.
     pub excess: f64,
@@ -97,27 +98,10 @@ pub struct Evaluation {
     pub weights: Vec<f64>,
     /// `w`, `[d]`.
     pub w: Vec<f64>,
-    /// The piece at each end of ρ.
-    pub pieces: [Piece; 2],
+    /// What was least at each end of ρ, and the value there.
+    pub choices: [(Choice, f64); 2],
     /// `v = Σ a_k w1_k`, `[d]`.
     pub v: Vec<f64>,
-}
-
-/// A plane above the dual function, linear in `(w, a, q, v″, w″)` without a constant: `f <= residual·w + rest·(a, q, v″, w″)`.
-#[derive(Debug, Clone, Default)]
-pub struct Piece {
-    /// Value where it was made.
-    pub value: f64,
-    /// `R` of the minimising choice: residual, neurons at their own minima, `[d]`.
-    pub residual: Vec<f64>,
-    /// Coefficients of `a`, `q`, `v″` and `w″`.
-    pub rest: Vec<f64>,
-    /// Argument at which each neuron was least, `[neurons]`.
-    pub arguments: Vec<f64>,
-    /// The end of ρ.
-    pub rho: f64,
-    /// `r` itself, `[d]`.
-    pub r: Vec<f64>,
 }
 
 /// Buffers reused between evaluations.
@@ -210,10 +194,13 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     let inner = d as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
     let least = sphere::minimise(network, &dual.curves, &tilt, inner, space.theta);
     space.theta = least.theta;
-    constant += least.value - radius * norm(&dual.raw);
+    let raw_length = norm(&dual.raw);
+    constant += least.value - radius * raw_length;
+    let unit: Vec<f64> = dual.raw.iter().map(|x| x / raw_length.max(1e-12)).collect();
 
     // Both ends of ρ; the smaller counts.
     let x = network.x.row((hull.length - 1) * network.vocab + token);
+    let arguments: Vec<f64> = lowest.iter().map(|l| l.1).collect();
     let mut out = Evaluation { excess: f.excess, scale: norm(&f.w), ..Evaluation::default() };
     out.weights = lowest.iter().map(|l| l.0).collect();
     for (end, rho) in [region.rho.0, region.rho.1].into_iter().enumerate() {
@@ -224,42 +211,13 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
         let mut r = x.to_vec();
         let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
         let value = attention + dot(&direction, x) + constant;
-        out.pieces[end] = piece(network, dual, &lowest, &least.point, (rho, value), radius, &r);
+        let (normed, raw) = (least.point.clone(), unit.clone());
+        out.choices[end] = (Choice { end, r, arguments: arguments.clone(), normed, raw }, value);
     }
-    let end = usize::from(out.pieces[1].value < out.pieces[0].value);
-    out.value = out.pieces[end].value;
+    out.value = f64::min(out.choices[0].1, out.choices[1].1);
     out.w = f.w;
     out.v = v;
     out
-}
-
-/// The plane of the piece at one end of ρ with its value, whose minimising residual is `r`.
-fn piece(
-    network: &Network,
-    dual: &Dual,
-    lowest: &[(f64, f64)],
-    point: &[f64],
-    (rho, value): (f64, f64),
-    radius: f64,
-    r: &[f64],
-) -> Piece {
-    let d = network.width;
-    let mut residual = r.to_vec();
-    add_scaled(&mut residual, 1.0, &network.down_bias.mid);
-    let mut rest = Vec::with_capacity(lowest.len() + 2 * d);
-    for (k, &(_, s)) in lowest.iter().enumerate() {
-        add_scaled(&mut residual, network.graph.sample(s), network.down.row(k));
-        rest.push(rho * dot(network.up.row(k), r) + network.up_bias[k].lo() - s);
-    }
-    for (k, &(_, s)) in lowest.iter().enumerate() {
-        let argument = dot(network.up.row(k), point) + network.up_bias[k].lo();
-        rest.push(argument * argument - s * s);
-    }
-    let m = norm(&dual.raw).max(1e-12);
-    rest.extend((0..d).map(|i| point[i] - rho * r[i]));
-    rest.extend((0..d).map(|i| -r[i] - radius * dual.raw[i] / m));
-    let arguments = lowest.iter().map(|l| l.1).collect();
-    Piece { value, residual, rest, arguments, rho, r: r.to_vec() }
 }
 
 /// How `w` moves with ẑ: `dw = (Cov_λ(a) (·) − ẑ ẑ'Cov/d + A/d) dẑ`, kept as its transpose applied to vectors.

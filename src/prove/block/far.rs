@@ -38,8 +38,14 @@ fn close(block: &Block, cut: f64, known: &[Multipliers]) -> Option<Vec<Multiplie
     /// More would make certificates long.
     const MOST: usize = 200;
     let region = Region { rho: (cut, block.rho.1), range: block.network.range.clone() };
-    let mut node =
-        Node { region, cells: Cell::all(block, 1, block.network.context), dual: None, slot: 0, sketch: 0 };
+    let mut node = Node {
+        region,
+        cells: Cell::all(block, 1, block.network.context),
+        dual: None,
+        mixture: None,
+        slot: 0,
+        sketch: 0,
+    };
     let mut duals = Vec::new();
     // An empty λ does not look at the question.
     let query = Query { target: 0, tau: 0.0 };

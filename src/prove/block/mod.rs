@@ -12,6 +12,7 @@ pub mod dual;
 mod far;
 pub mod hull;
 pub mod network;
+pub mod piece;
 mod refine;
 mod simplex;
 pub mod sound;

@@ -13,6 +13,7 @@ use super::ascent::{Ascent, Steps, ascend};
 use super::draft::{Draft, Sketch};
 use super::dual::{Dual, Problem, Query, Region};
 use super::hull::Hull;
+use super::piece::Choice;
 use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
 use super::{Block, Scope};
 use crate::limits::Limits;
@@ -80,10 +81,19 @@ pub(super) struct Node {
     pub cells: Vec<Cell>,
     /// Where to start the ascent; `None` from scratch.
     pub dual: Option<Dual>,
+    /// What the last ascent at a pair (length, last token) of these hulls mixed.
+    pub mixture: Option<Arc<Mixture>>,
     /// Slot of the arena that this node fills.
     pub slot: usize,
     /// Its sketch in the draft.
     pub sketch: usize,
+}
+
+/// Choices and weights that an ascent at a pair (length, last token) ended with.
+#[derive(Debug)]
+pub(super) struct Mixture {
+    pair: (usize, usize),
+    choices: Vec<(Choice, f64)>,
 }
 
 /// Arena entry while the tree is being built.
@@ -183,7 +193,7 @@ fn assemble(slots: Vec<Slot>) -> Proof {
 fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     let cells = Cell::all(block, scope.shortest, scope.longest);
     let region = Region { rho: block.rho, range: block.network.range.clone() };
-    Node { region, cells, dual: Some(start(&block.network, query)), slot: 0, sketch: 0 }
+    Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0, sketch: 0 }
 }
 
 fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Draft) -> Step {
@@ -197,6 +207,9 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Dr
         away: false,
     };
     step.regroup = regroup(block, &mut node);
+    if step.regroup {
+        node.mixture = None;
+    }
     tighten(block, &mut node);
     // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
     let mut worst = discharge(block, query, &mut node, &mut step.duals);
@@ -224,7 +237,11 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Dr
         // A vector that may close many pairs is worth a longer ascent.
         let open: usize = node.cells.iter().map(|c| c.open.len()).sum();
         let most = if open > SHARED { 3 * steps.most } else { steps.most };
-        let ascent = ascend(&problem, &from, Steps { most, ..steps });
+        let mixture = node.mixture.as_ref().filter(|m| m.pair == (length, token));
+        let known = mixture.map_or(&[][..], |m| &m.choices);
+        let mut ascent = ascend(&problem, &from, known, Steps { most, ..steps });
+        let choices = std::mem::take(&mut ascent.mixture);
+        node.mixture = Some(Arc::new(Mixture { pair: (length, token), choices }));
         step.evaluations += ascent.evaluations;
         step.tried.push(ascent.dual.clone());
         node.dual = Some(ascent.dual.clone());
