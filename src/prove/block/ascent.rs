@@ -15,6 +15,11 @@ use super::piece::{Choice, Piece};
 /// with too few the ascent stalls far below it.
 const BUNDLE: usize = 100;
 
+/// How far the first model reaches, in length scales of the metric, and that of an ascent that starts from a mixture: there
+/// the planes themselves say how far they can be trusted.
+const FIRST: f64 = 20.0;
+const FAR: f64 = 1000.0;
+
 /// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
@@ -60,7 +65,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
     // The best point so far, seen from it the planes, and `c_k` and `v` there.
     let mut at_best: Option<(Centre, Bundle, Evaluation)> = None;
     let mut space = Workspace::default();
-    let (mut reach, mut stiffness): (f64, f64) = (1.0, 1.0);
+    let (mut reach, mut stiffness): (f64, f64) = (if mixture.is_empty() { FIRST } else { FAR }, 1.0);
     let (mut moves, mut predicted): (Vec<f64>, f64) = (Vec::new(), 0.0);
     for step in 1..=steps.most {
         let mut at = evaluate(problem, &dual, &mut space);
@@ -83,7 +88,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         let serious = gain > 0.1 * predicted || at_best.is_none();
         if serious {
             if gain.is_finite() && gain > 0.5 * predicted {
-                reach *= 1.5;
+                reach *= 2.0;
                 stiffness = (0.7 * stiffness).max(1.0);
             }
             best.value = at.value;
