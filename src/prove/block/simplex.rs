@@ -4,8 +4,7 @@
 //! simplex stops at its border and drops what vanished there; at a least the coordinate of smallest slope joins (Wolfe 1976,
 //! "Finding the nearest point in a polytope", with a linear term).
 
-use super::dual::dot;
-use super::sphere::{cholesky, solve};
+use super::dual::{add_scaled, dot};
 
 /// Weights below this are none.
 const GONE: f64 = 1e-13;
@@ -17,55 +16,106 @@ const ENOUGH: f64 = 1e-5;
 pub(super) fn minimise(g: &[f64], s: &[f64], a: &mut [f64]) -> Vec<f64> {
     let m = s.len();
     let slopes = |a: &[f64]| -> Vec<f64> { (0..m).map(|i| dot(&g[i * m..(i + 1) * m], a) + s[i]).collect() };
-    let mut support: Vec<usize> = (0..m).filter(|&i| a[i] > 0.0).collect();
+    let largest = (0..m).map(|i| g[i * m + i]).fold(f64::MIN_POSITIVE, f64::max);
+    // A hair on the diagonal: planes may be the same.
+    let mut support = Support { g, s, ridge: 1e-11 * largest, ..Support::default() };
+    for i in 0..m {
+        if a[i] > 0.0 && !support.push(i) {
+            a[i] = 0.0;
+        }
+    }
     let mut slope = slopes(a);
     // Each round adds a coordinate; the bound only guards against cycles of rounding.
     for _ in 0..2 * m {
-        while let Some(target) = affine_least(g, s, &support) {
+        while !support.members.is_empty() {
+            let target = support.affine_least();
             // As far as the simplex allows.
             let stop = |(&i, &b): (&usize, &f64)| if b < 0.0 { a[i] / (a[i] - b) } else { 1.0 };
-            let step = support.iter().zip(&target).map(stop).fold(1.0, f64::min);
-            for (&i, &b) in support.iter().zip(&target) {
+            let step = support.members.iter().zip(&target).map(stop).fold(1.0, f64::min);
+            for (&i, &b) in support.members.iter().zip(&target) {
                 a[i] += step * (b - a[i]);
-                if a[i] < GONE {
+                if !(a[i] >= GONE) {
                     a[i] = 0.0;
                 }
             }
+            support.retain(|i| a[i] > 0.0);
             if step >= 1.0 {
                 break;
             }
-            support.retain(|&i| a[i] > 0.0);
         }
         let total: f64 = a.iter().sum();
         a.iter_mut().for_each(|a| *a /= total);
-        support.retain(|&i| a[i] > 0.0);
         slope = slopes(a);
-        let level: f64 = support.iter().map(|&i| a[i] * slope[i]).sum();
+        let level: f64 = support.members.iter().map(|&i| a[i] * slope[i]).sum();
         let least = (0..m).fold(0, |b, i| if slope[i] < slope[b] { i } else { b });
-        if !(slope[least] < level - ENOUGH * level.abs()) || support.contains(&least) {
+        let better = slope[least] < level - ENOUGH * level.abs();
+        if !better || support.members.contains(&least) || !support.push(least) {
             break;
         }
-        support.insert(support.partition_point(|&i| i < least), least);
     }
     slope
 }
 
-/// The least of the quadratic over the affine hull of some coordinates; `None` where numbers fail.
-fn affine_least(g: &[f64], s: &[f64], support: &[usize]) -> Option<Vec<f64>> {
-    let (n, m) = (support.len(), s.len());
-    let mut matrix = Vec::with_capacity(n * n);
-    for &p in support {
-        matrix.extend(support.iter().map(|&q| g[p * m + q]));
+/// Coordinates that may differ from zero, and the Cholesky factor of their part of the matrix.
+#[derive(Default)]
+struct Support<'a> {
+    g: &'a [f64],
+    s: &'a [f64],
+    ridge: f64,
+    members: Vec<usize>,
+    /// Rows of `L` up to the diagonal.
+    rows: Vec<Vec<f64>>,
+    /// `L⁻¹ 1`.
+    ones: Vec<f64>,
+    /// `L⁻¹ s`.
+    linear: Vec<f64>,
+}
+
+impl Support<'_> {
+    /// Adds a coordinate; `false` if numbers fail.
+    fn push(&mut self, i: usize) -> bool {
+        let m = self.s.len();
+        let mut row = Vec::with_capacity(self.members.len() + 1);
+        for (&j, factor) in self.members.iter().zip(&self.rows) {
+            let k = row.len();
+            row.push((self.g[i * m + j] - dot(&row, &factor[..k])) / factor[k]);
+        }
+        let rest = self.g[i * m + i] + self.ridge - dot(&row, &row);
+        if !(rest > 0.0) {
+            return false;
+        }
+        let root = rest.sqrt();
+        self.ones.push((1.0 - dot(&row, &self.ones)) / root);
+        self.linear.push((self.s[i] - dot(&row, &self.linear)) / root);
+        row.push(root);
+        self.rows.push(row);
+        self.members.push(i);
+        true
     }
-    let largest = (0..n).map(|i| matrix[i * n + i]).fold(f64::MIN_POSITIVE, f64::max);
-    // A hair on the diagonal: planes may be the same.
-    let factor = cholesky(&matrix, n, 1e-11 * largest)?;
-    let (mut ones, mut linear) = (vec![1.0; n], support.iter().map(|&i| s[i]).collect::<Vec<f64>>());
-    solve(&factor, n, &mut ones);
-    solve(&factor, n, &mut linear);
-    let level = (1.0 + linear.iter().sum::<f64>()) / ones.iter().sum::<f64>();
-    let least: Vec<f64> = ones.iter().zip(&linear).map(|(u, v)| level * u - v).collect();
-    least.iter().all(|x| x.is_finite()).then_some(least)
+
+    /// Keeps some coordinates.
+    fn retain(&mut self, stays: impl Fn(usize) -> bool) {
+        let Some(first) = self.members.iter().position(|&i| !stays(i)) else { return };
+        let later = self.members.split_off(first);
+        self.rows.truncate(first);
+        self.ones.truncate(first);
+        self.linear.truncate(first);
+        for i in later.into_iter().filter(|&i| stays(i)) {
+            self.push(i);
+        }
+    }
+
+    /// The least of the quadratic over the affine hull of the members: `L L' b = μ 1 − s` with `Σ b = 1`.
+    fn affine_least(&self) -> Vec<f64> {
+        let level = (1.0 + dot(&self.ones, &self.linear)) / dot(&self.ones, &self.ones);
+        let mut b: Vec<f64> = self.ones.iter().zip(&self.linear).map(|(u, v)| level * u - v).collect();
+        for (i, row) in self.rows.iter().enumerate().rev() {
+            b[i] /= row[i];
+            let at = -b[i];
+            add_scaled(&mut b[..i], at, &row[..i]);
+        }
+        b
+    }
 }
 
 #[cfg(test)]
