@@ -203,14 +203,16 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     let arguments: Vec<f64> = lowest.iter().map(|l| l.1).collect();
     let mut out = Evaluation { excess: f.excess, scale: norm(&f.w), ..Evaluation::default() };
     out.weights = lowest.iter().map(|l| l.0).collect();
-    for (end, rho) in [region.rho.0, region.rho.1].into_iter().enumerate() {
-        let direction: Vec<f64> =
-            (0..d).map(|i| f.w[i] - dual.raw[i] + rho * (v[i] - dual.normed[i])).collect();
-        space.directions[end].set(network, columns, &direction, hull.length);
+    let rhos = [region.rho.0, region.rho.1];
+    let directions: [Vec<f64>; 2] =
+        rhos.map(|rho| (0..d).map(|i| f.w[i] - dual.raw[i] + rho * (v[i] - dual.normed[i])).collect());
+    let tables = space.directions.each_mut();
+    Direction::set_all(tables, network, columns, directions.each_ref().map(Vec::as_slice), hull.length);
+    for (end, direction) in directions.iter().enumerate() {
         space.mu[end].resize(network.heads, 0.0);
         let mut r = x.to_vec();
         let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
-        let value = attention + dot(&direction, x) + constant;
+        let value = attention + dot(direction, x) + constant;
         let (normed, raw) = (least.point.clone(), unit.clone());
         out.choices[end] = (Choice { end, r, arguments: arguments.clone(), normed, raw }, value);
     }

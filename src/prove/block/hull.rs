@@ -46,15 +46,29 @@ pub struct Direction {
 impl Direction {
     /// Fills `r` for positions `0..length` in floats.
     pub fn set(&mut self, network: &Network, columns: &Columns, direction: &[f64], length: usize) {
-        self.r.resize(network.heads, Vec::new());
-        for (r, head) in self.r.iter_mut().zip(&columns.heads) {
-            r.resize(network.context * network.vocab, 0.0);
-            combine_columns(
-                &mut r[..length * network.vocab],
-                head,
-                network.context * network.vocab,
-                direction,
-            );
+        Direction::set_all([self], network, columns, [direction], length);
+    }
+
+    /// The same for several at once, which reads the tables once.
+    pub fn set_all<const N: usize>(
+        all: [&mut Direction; N],
+        network: &Network,
+        columns: &Columns,
+        directions: [&[f64]; N],
+        length: usize,
+    ) {
+        let stride = network.context * network.vocab;
+        let mut rest = all.map(|table| {
+            table.r.resize(network.heads, Vec::new());
+            table.r.iter_mut()
+        });
+        for head in &columns.heads {
+            let mut out = rest.each_mut().map(|rest| {
+                let r = rest.next().expect("one table per head");
+                r.resize(stride, 0.0);
+                &mut r[..length * network.vocab]
+            });
+            combine_columns(&mut out, head, stride, &directions);
         }
     }
 }
@@ -83,44 +97,74 @@ impl Columns {
     }
 }
 
-/// `out = Σ_k direction_k · columns[k][..out.len()]`.
+/// `out = Σ_k direction_k · columns[k][..out.len()]` for each pair of the two.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
-fn combine_columns(out: &mut [f64], columns: &[f64], stride: usize, direction: &[f64]) {
+fn combine_columns<const N: usize>(
+    out: &mut [&mut [f64]; N],
+    columns: &[f64],
+    stride: usize,
+    direction: &[&[f64]; N],
+) {
     const BLOCK: usize = 512;
-    let len = out.len();
+    /// Columns that are added at once.
+    const GROUP: usize = 4;
+    let len = out[0].len();
     for start in (0..len).step_by(BLOCK) {
         let end = (start + BLOCK).min(len);
-        let block = &mut out[start..end];
-        block.fill(0.0);
-        for (k, &d) in direction.iter().enumerate() {
-            let column = &columns[k * stride + start..k * stride + end];
-            for (o, &c) in block.iter_mut().zip(column) {
-                *o += d * c;
+        out.iter_mut().for_each(|out| out[start..end].fill(0.0));
+        let column = |k: usize| &columns[k * stride + start..k * stride + end];
+        let whole = direction[0].len() / GROUP * GROUP;
+        for k in (0..whole).step_by(GROUP) {
+            let group = [column(k), column(k + 1), column(k + 2), column(k + 3)];
+            for (out, d) in out.iter_mut().zip(direction) {
+                let d = &d[k..k + GROUP];
+                for (i, o) in out[start..end].iter_mut().enumerate() {
+                    *o += d[0] * group[0][i] + d[1] * group[1][i] + d[2] * group[2][i] + d[3] * group[3][i];
+                }
+            }
+        }
+        for k in whole..direction[0].len() {
+            for (out, d) in out.iter_mut().zip(direction) {
+                for (o, &c) in out[start..end].iter_mut().zip(column(k)) {
+                    *o += d[k] * c;
+                }
             }
         }
     }
 }
 
-/// `min_v e(v)(r(v) − μ)` with `e` at its high end where `r < μ`, else at its low end.
+/// Tokens that [`least_term`] looks at before it compares.
+const RUN: usize = 64;
+
+/// `min_v e(v)(r(v) − μ)` with `e` at its high end where `r < μ`, else at its low end; and where the run of [`RUN`] tokens begins
+/// that holds it.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
-fn least_term(r: &[f64], low: &[f64], high: &[f64], mu: f64) -> f64 {
+fn least_term(r: &[f64], low: &[f64], high: &[f64], mu: f64) -> (f64, usize) {
     const LANES: usize = 8;
-    let mut lanes = [f64::INFINITY; LANES];
-    let whole = r.len() / LANES * LANES;
-    for i in (0..whole).step_by(LANES) {
-        let (r, low, high) = (&r[i..i + LANES], &low[i..i + LANES], &high[i..i + LANES]);
-        for k in 0..LANES {
-            let x = r[k] - mu;
-            let term = x * if x < 0.0 { high[k] } else { low[k] };
-            lanes[k] = if term < lanes[k] { term } else { lanes[k] };
+    let (mut least, mut run) = (f64::INFINITY, 0);
+    for start in (0..r.len()).step_by(RUN) {
+        let end = (start + RUN).min(r.len());
+        let (r, low, high) = (&r[start..end], &low[start..end], &high[start..end]);
+        let mut lanes = [f64::INFINITY; LANES];
+        let whole = r.len() / LANES * LANES;
+        for i in (0..whole).step_by(LANES) {
+            let (r, low, high) = (&r[i..i + LANES], &low[i..i + LANES], &high[i..i + LANES]);
+            for k in 0..LANES {
+                let x = r[k] - mu;
+                let term = x * if x < 0.0 { high[k] } else { low[k] };
+                lanes[k] = if term < lanes[k] { term } else { lanes[k] };
+            }
+        }
+        let mut here = lanes.into_iter().fold(f64::INFINITY, f64::min);
+        for i in whole..r.len() {
+            let x = r[i] - mu;
+            here = here.min(x * if x < 0.0 { high[i] } else { low[i] });
+        }
+        if here < least {
+            (least, run) = (here, start);
         }
     }
-    let mut least = lanes.into_iter().fold(f64::INFINITY, f64::min);
-    for i in whole..r.len() {
-        let x = r[i] - mu;
-        least = least.min(x * if x < 0.0 { high[i] } else { low[i] });
-    }
-    least
+    (least, run)
 }
 
 impl Hull {
@@ -262,9 +306,10 @@ impl HeadWeights {
         for j in 0..length - 1 {
             let span = j * vocab..(j + 1) * vocab;
             let (r, low, high) = (&r[span.clone()], &self.low[span.clone()], &self.high[span]);
-            let least = least_term(r, low, high, mu);
+            let (least, run) = least_term(r, low, high, mu);
             let weight = |v: usize| if r[v] < mu { high[v] } else { low[v] };
-            let v = (0..vocab).find(|&v| (r[v] - mu) * weight(v) == least).unwrap_or(0);
+            let run = run..(run + RUN).min(vocab);
+            let v = run.clone().find(|&v| (r[v] - mu) * weight(v) == least).unwrap_or(run.start);
             num += weight(v) * r[v];
             den += weight(v);
             picks.push((j * vocab + v, weight(v)));
@@ -306,7 +351,7 @@ impl HeadWeights {
             let mut phi = 0.0;
             for j in 0..length - 1 {
                 let span = j * vocab..(j + 1) * vocab;
-                phi += least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor);
+                phi += least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor).0;
             }
             let row = (length - 1) * vocab;
             let own = tokens.iter().zip(&self.own).map(|(&u, e)| {

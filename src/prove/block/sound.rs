@@ -250,11 +250,9 @@ impl Shared {
         let second = v.plus_scaled(-1.0, &normed);
         let directions = [region.rho.0, region.rho.1].map(|rho| first.plus_scaled(rho, &second));
         let mut tables = [Direction::default(), Direction::default()];
-        let mut errors = [(0.0, 0.0); 2];
-        for ((direction, table), error) in directions.iter().zip(&mut tables).zip(&mut errors) {
-            table.set(network, columns, &direction.mid, longest);
-            *error = table_error(network, direction);
-        }
+        let middles = directions.each_ref().map(|direction| direction.mid.as_slice());
+        Direction::set_all(tables.each_mut(), network, columns, middles, longest);
+        let errors = directions.each_ref().map(|direction| table_error(network, direction));
         (constant.lo().is_finite()).then_some(Shared { constant, directions, tables, errors })
     }
 
