@@ -8,7 +8,8 @@ use std::path::Path;
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmprove::limits::Limits;
 use llmprove::model::ModelFolder;
-use llmprove::prove::block::{Attempt, Block, Draft, prove_at};
+use llmprove::prove::Attempt;
+use llmprove::prove::block::{Block, Draft, prove_at};
 
 fn shipped(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");

@@ -75,8 +75,8 @@ fn drafts_make_the_way_down_shorter() {
         outcome.evaluations
     };
     let mut draft = Draft::default();
-    let (high, low) = (run(0.25, &mut draft), run(0.2, &mut draft));
-    let again = run(0.2, &mut draft);
-    let fresh = run(0.2, &mut Draft::default());
+    let (high, low) = (run(0.12, &mut draft), run(0.1, &mut draft));
+    let again = run(0.1, &mut draft);
+    let fresh = run(0.1, &mut Draft::default());
     assert!(high > 0 && low < fresh && again < low, "{high} then {low} then {again}, {fresh} from nothing");
 }

@@ -16,8 +16,9 @@ use crate::spec::Predicate;
 use crate::spec::language::{Automaton, Language, LanguageError};
 use crate::verdict::{Answer, Bounds, Prover, Witness};
 
+use super::attempts::Attempts;
 use super::attention::{Tables, prove_ceiling};
-use super::block::{Block, Draft, next_attempt, prove_at};
+use super::block::{Block, Draft, prove_at};
 use super::branch::{self, Branch, BranchError};
 use super::exhaustive::{Exhaustive, ExhaustiveError, Seen, Session, is_open};
 use super::head::{self, HeadError, HeadProof, HeadProver};
@@ -247,7 +248,7 @@ impl<'a> Portfolio<'a> {
         }
     }
 
-    /// The block prover on every token whose bounds are still too far apart, with shares of the time left.
+    /// The block prover on every token whose bounds are still too far apart.
     fn block_bounds(
         &self,
         tokens: &[TokenId],
@@ -257,13 +258,11 @@ impl<'a> Portfolio<'a> {
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
         let refine = self.refine.filter(|_| limits.deadline.is_some());
-        let mut open: Vec<usize> =
-            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0, refine).is_some()).collect();
+        let attempts = Attempts { prover: Prover::Block, aim, refine, limits };
+        let open = attempts.open(all);
         if open.is_empty() || limits.expired() {
             return Ok(());
         }
-        // Narrow gaps first: they take the least and leave more time to the others.
-        open.sort_by(|&a, &b| (all[a].upper - all[a].lower()).total_cmp(&(all[b].upper - all[b].lower())));
         let model = self.folder.load()?;
         let Ok(block) = Block::new(&model) else {
             // Another architecture: nothing to add, and nothing wrong.
@@ -271,37 +270,23 @@ impl<'a> Portfolio<'a> {
         };
         observer(Event::Stage("block prover"));
         let longest = limits.longest_prefix(model.context);
-        // Time in proportion to the gap that it may close.
-        let gap = |&i: &usize| (all[i].upper - all[i].lower()).max(f64::MIN_POSITIVE);
-        let gaps: Vec<f64> = open.iter().map(gap).collect();
-        for (done, &i) in open.iter().enumerate() {
-            let part = gaps[done] / gaps[done..].iter().sum::<f64>();
-            let share = limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));
-            let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
-            let (token, mut failed, mut draft) = (tokens[i], 0.0, Draft::default());
-            while let Some(attempt) = next_attempt(&all[i], aim, failed, refine) {
-                // Where several attempts are to be made, none gets more than two fifths of what is left.
-                let several = refine.is_some() || matches!(aim, Aim::Narrow { .. });
-                let part = own.remaining().filter(|_| several).map(|left| own.within(left * 2 / 5));
-                let part = part.as_ref().unwrap_or(&own);
-                match prove_at(&block, token, attempt, longest, part, &mut draft) {
-                    Some(proof) => {
-                        let argument = Argument::Block(&proof);
-                        observer(Event::Upper { token, upper: attempt.probability, argument });
-                        all[i].tighten(attempt.probability, Prover::Block);
-                    }
-                    None => failed = attempt.probability,
-                }
-                if own.expired() {
-                    break;
-                }
+        // One draft a token.
+        let mut draft = (0, Draft::default());
+        attempts.run(&open, all, |i, attempt, limits| {
+            if draft.0 != i {
+                draft = (i, Draft::default());
             }
-            all[i].stopped = limits.reason().or(all[i].stopped);
-        }
+            let proof = prove_at(&block, tokens[i], attempt, longest, limits, &mut draft.1);
+            if let Some(proof) = &proof {
+                let (token, upper) = (tokens[i], attempt.probability);
+                observer(Event::Upper { token, upper, argument: Argument::Block(proof) });
+            }
+            proof.is_some()
+        });
         Ok(())
     }
 
-    /// The attention prover on every token whose bounds are still too far apart, with equal shares of the time left.
+    /// The attention prover on every token whose bounds are still too far apart.
     fn attention_bounds(
         &self,
         tokens: &[TokenId],
@@ -310,8 +295,8 @@ impl<'a> Portfolio<'a> {
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
-        let open: Vec<usize> =
-            (0..all.len()).filter(|&i| next_attempt(&all[i], aim, 0.0, None).is_some()).collect();
+        let attempts = Attempts { prover: Prover::Attention, aim, refine: None, limits };
+        let open = attempts.open(all);
         // A model with a final norm is another prover's business, and need not be read here.
         if open.is_empty() || limits.expired() || self.head.norm.is_some() {
             return Ok(());
@@ -320,25 +305,14 @@ impl<'a> Portfolio<'a> {
         let Ok(tables) = Tables::new(&model) else { return Ok(()) };
         observer(Event::Stage("attention prover"));
         let longest = limits.longest_prefix(model.context);
-        for (done, &i) in open.iter().enumerate() {
-            let share = limits.remaining().map(|left| left / (open.len() - done) as u32);
-            let own = share.map_or_else(|| limits.clone(), |share| limits.within(share));
-            let (token, mut failed) = (tokens[i], 0.0);
-            while let Some(attempt) = next_attempt(&all[i], aim, failed, None) {
-                let upper = attempt.probability;
-                match prove_ceiling(&tables, token, upper, &self.language, longest, &own) {
-                    Some(proof) => {
-                        observer(Event::Upper { token, upper, argument: Argument::Attention(&proof) });
-                        all[i].tighten(upper, Prover::Attention);
-                    }
-                    None => failed = upper,
-                }
-                if own.expired() {
-                    break;
-                }
+        attempts.run(&open, all, |i, attempt, limits| {
+            let (token, upper) = (tokens[i], attempt.probability);
+            let proof = prove_ceiling(&tables, token, upper, &self.language, longest, limits);
+            if let Some(proof) = &proof {
+                observer(Event::Upper { token, upper, argument: Argument::Attention(proof) });
             }
-            all[i].stopped = limits.reason().or(all[i].stopped);
-        }
+            proof.is_some()
+        });
         Ok(())
     }
 

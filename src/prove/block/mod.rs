@@ -30,7 +30,7 @@ use network::Network;
 
 pub use draft::Draft;
 pub use network::NotApplicable;
-pub use refine::{Attempt, next_attempt, prove_at};
+pub use refine::prove_at;
 
 /// A finished proof: the tree and the interval of ρ at its root.
 #[derive(Debug, Clone)]

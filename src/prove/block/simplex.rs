@@ -19,9 +19,9 @@ pub(super) fn minimise(g: &[f64], s: &[f64], a: &mut [f64]) -> Vec<f64> {
     let largest = (0..m).map(|i| g[i * m + i]).fold(f64::MIN_POSITIVE, f64::max);
     // A hair on the diagonal: planes may be the same.
     let mut support = Support { g, s, ridge: 1e-11 * largest, ..Support::default() };
-    for i in 0..m {
-        if a[i] > 0.0 && !support.push(i) {
-            a[i] = 0.0;
+    for (i, a) in a.iter_mut().enumerate() {
+        if *a > 0.0 && !support.push(i) {
+            *a = 0.0;
         }
     }
     let mut slope = slopes(a);
