@@ -3,31 +3,83 @@
 //! A number is the exact sum of two floats, `hi + lo` with `|lo| <= ulp(hi)/2`. Algorithms and bounds: Dekker 1971; Joldes,
 //! Muller, Popescu, *Tight and rigorous error bounds for basic building blocks of double-word arithmetic* (2017), theorems
 //! 3.1 (sum, `3u²`), 4.3 (product with a float, `2u²`), 5.3 (product, `5u²`), `u = 2^−53`. Every operation here errs by at
-//! most [`EPS`]` = 64u²` of its result, plus [`TINY`] where something underflows. An overflow ends in NaN or ∞, and so does
-//! every length computed from it.
+//! most `64u²` of its result, plus [`TINY`] where something underflows. An overflow ends in NaN or ∞, and so does
+//! every length computed from it. The same kernels serve plain floats, as another [`Number`].
 //!
 //! A fused multiply-add gives the exact error of a product. Functions are inlined into kernels that are compiled for
 //! several instruction sets; without one that has it the library's (slow, and as exact) is called.
 
 mod kernels;
+mod single;
 
 use std::array::from_fn;
+use std::fmt::Debug;
 
 use super::precise::Precise;
 pub use kernels::{
-    EXP_EPS, Normed, Wave, activate, add_to, combine, distance, dot, exp, length, map, mean, multiply, norm,
-    product_eps, rotate, scale,
+    Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate,
 };
 
 /// Numbers in a [`Wide`].
 pub const LANES: usize = 8;
-/// Relative error of one operation, `2^−100`.
-pub const EPS: f64 = f64::from_bits((1023 - 100) << 52);
 /// Absolute error of a whole kernel by underflow, with room to spare.
 pub const TINY: f64 = 1e-280;
 
 /// A float per lane.
 pub type Lanes = [f64; LANES];
+
+/// Eight numbers of some precision.
+///
+/// Law: every operation errs by at most [`Number::EPS`] of its result, exponentials by [`Number::EXP_EPS`].
+pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
+    /// Relative error of one operation.
+    const EPS: f64;
+    /// Relative error of an exponential.
+    const EXP_EPS: f64 = 4.0 * Self::EPS;
+    /// Zero in every lane.
+    const ZERO: Self;
+
+    /// A factor on `‖row‖ ‖x‖` that bounds the error of one entry of [`map`] with `n` inputs.
+    fn product_eps(n: usize) -> f64;
+    /// The number nearest to a sum of two floats, in every lane.
+    fn constant(parts: (f64, f64)) -> Self;
+    /// Floats, exactly.
+    fn floats(hi: Lanes) -> Self;
+    /// Nearest floats.
+    fn hi(&self) -> &Lanes;
+    /// The numbers in these lanes.
+    #[must_use]
+    fn select(&self, lanes: [usize; LANES]) -> Self;
+    /// `x + y`.
+    #[must_use]
+    fn plus(self, y: Self) -> Self;
+    /// `−x`, exactly.
+    #[must_use]
+    fn negated(self) -> Self;
+    /// `x y`.
+    #[must_use]
+    fn times(self, y: Self) -> Self;
+    /// `x y` for floats `y`.
+    #[must_use]
+    fn times_float(self, y: Lanes) -> Self;
+    /// `1/x`.
+    #[must_use]
+    fn recip(self) -> Self;
+    /// `1/√x`.
+    #[must_use]
+    fn rsqrt(self) -> Self;
+    /// `e^x`; arguments are cut to `±700`.
+    #[must_use]
+    fn exp(self) -> Self;
+    /// `out_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
+    fn rows(weights: &[f64], bias: &[(f64, f64)], x: &[Self], out: &mut [Self]);
+
+    /// The same float in every lane, exactly.
+    #[must_use]
+    fn splat(x: f64) -> Self {
+        Self::floats([x; LANES])
+    }
+}
 
 /// Eight double-double numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,25 +106,36 @@ fn fast_two_sum(a: Lanes, b: Lanes) -> Wide {
     Wide { hi: s, lo: from_fn(|l| b[l] - (s[l] - a[l])) }
 }
 
-impl Wide {
-    /// Zero in every lane.
-    pub const ZERO: Wide = Wide { hi: [0.0; LANES], lo: [0.0; LANES] };
+/// `EPS` is `2^−100`.
+impl Number for Wide {
+    const EPS: f64 = f64::from_bits((1023 - 100) << 52);
+    const ZERO: Wide = Wide { hi: [0.0; LANES], lo: [0.0; LANES] };
 
-    /// The same float in every lane, exactly.
-    #[inline(always)]
-    pub fn splat(x: f64) -> Wide {
-        Wide { hi: [x; LANES], lo: [0.0; LANES] }
+    /// The high sum is exact up to what goes into the low one. That one has three terms per input, each at most
+    /// `(n + 2) u M` in sum with `M = Σ|w||x|`, and errs by `γ_3n` of them; one operation ends it.
+    fn product_eps(n: usize) -> f64 {
+        let n = n as f64;
+        // u² = EPS / 64
+        Self::EPS * ((3.0 * n + 8.0) * (n + 4.0) / 64.0 + n + 6.0)
     }
 
-    /// The same number in every lane.
     #[inline(always)]
-    pub fn constant((hi, lo): (f64, f64)) -> Wide {
+    fn constant((hi, lo): (f64, f64)) -> Wide {
         Wide { hi: [hi; LANES], lo: [lo; LANES] }
     }
 
-    /// Floats, exactly.
-    pub fn floats(hi: Lanes) -> Wide {
+    #[inline(always)]
+    fn floats(hi: Lanes) -> Wide {
         Wide { hi, lo: [0.0; LANES] }
+    }
+
+    #[inline(always)]
+    fn hi(&self) -> &Lanes {
+        &self.hi
+    }
+
+    fn select(&self, lanes: [usize; LANES]) -> Wide {
+        Wide { hi: from_fn(|l| self.hi[lanes[l]]), lo: from_fn(|l| self.lo[lanes[l]]) }
     }
 
     #[inline(always)]
@@ -103,7 +166,7 @@ impl Wide {
         fast_two_sum(c, from_fn(|l| self.lo[l].mul_add(y[l], e[l])))
     }
 
-    /// `1/x`: with `y ≈ 1/x` to `3u` and `r = 1 − x y`, `y + y r` errs by `r²`, which is `9u²`, and three operations.
+    /// With `y ≈ 1/x` to `3u` and `r = 1 − x y`, `y + y r` errs by `r²`, which is `9u²`, and three operations.
     #[inline(always)]
     fn recip(self) -> Wide {
         let y: Lanes = from_fn(|l| 1.0 / self.hi[l]);
@@ -111,12 +174,33 @@ impl Wide {
         Wide::floats(y).plus(r.times_float(y))
     }
 
-    /// `1/√x`: with `y ≈ 1/√x` to `3u` and `r = 1 − x y²`, `y + y r/2` errs by `3r²/8`, which is `14u²`, and four operations.
+    /// With `y ≈ 1/√x` to `3u` and `r = 1 − x y²`, `y + y r/2` errs by `3r²/8`, which is `14u²`, and four operations.
     #[inline(always)]
     fn rsqrt(self) -> Wide {
         let y: Lanes = from_fn(|l| 1.0 / self.hi[l].sqrt());
         let r = Wide::splat(1.0).plus(self.times_float(y).times_float(y).negated());
         Wide::floats(y).plus(r.times_float(from_fn(|l| 0.5 * y[l])))
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Wide {
+        kernels::exp_wide(self)
+    }
+
+    #[inline(always)]
+    fn rows(weights: &[f64], bias: &[(f64, f64)], x: &[Wide], out: &mut [Wide]) {
+        for ((row, &(hi, lo)), out) in weights.chunks_exact(x.len()).zip(bias).zip(out) {
+            let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
+            for (&w, x) in row.iter().zip(x) {
+                let p: Lanes = from_fn(|l| w * x.hi[l]);
+                let e: Lanes = from_fn(|l| w.mul_add(x.hi[l], -p[l]));
+                let (s, t) = two_sum(high, p);
+                high = s;
+                low = from_fn(|l| low[l] + (t[l] + w.mul_add(x.lo[l], e[l])));
+            }
+            let (hi, lo) = two_sum(high, low);
+            *out = Wide { hi, lo };
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Rigorous evaluation of eight prefixes at once, with what their beginnings share.
 //!
-//! Middles are double-double numbers; for each vector and prefix one radius bounds the Euclidean distance of the
+//! Middles are floats or double-double numbers; for each vector and prefix one radius bounds the Euclidean distance of the
 //! middles from the exact real values. A linear map passes radii on by its largest singular value, a norm by the inverse of
-//! its divisor, attention and activations as derived beside them; roundings add what [`wide`] states. Such radii grow by one
-//! to three digits a layer, which the 31 digits of the middles make up for. A radius that is not small compared with the numbers
-//! becomes ∞, and then another evaluation has to answer.
+//! its divisor, attention and activations as derived beside them; roundings add what [`wide`] states. Such radii grow by about
+//! a digit a layer. Floats are fast and leave most prefixes of a shallow network far from any bound; the 31 digits of
+//! double-double numbers tell the others apart. A radius that is not small compared with the numbers becomes ∞, and then
+//! another evaluation has to answer.
 //!
 //! Covers attention and MLPs; [`Network::new`] says `None` for other layers.
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use crate::model::{Attention, Layer, Model, Norm, Positions, TokenId};
 use crate::num::precise::rotation;
-use crate::num::wide::{self, EPS, LANES, Lanes, TINY, Wide, nearest};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
 
 pub use attention::Cell;
 use attention::Heads;
@@ -55,16 +56,16 @@ struct Centring {
 
 /// Vectors of eight prefixes, and how far off each may be.
 #[derive(Debug, Clone)]
-struct Column {
-    x: Vec<Wide>,
+struct Column<N> {
+    x: Vec<N>,
     /// Upper bound on the distance from the exact vector.
     radius: Lanes,
 }
 
 /// What the layers keep of eight prefixes of the same length: `[positions][attention layers]`.
-#[derive(Debug, Clone, Default)]
-pub struct Packet {
-    cells: Vec<Arc<Vec<Cell>>>,
+#[derive(Debug, Clone)]
+pub struct Packet<N> {
+    cells: Vec<Arc<Vec<Cell<N>>>>,
 }
 
 /// Whether queries and keys have no norms of their own and, with rotary positions, whole heads turn.
@@ -116,23 +117,28 @@ impl<'m> Network<'m> {
     /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length.
     ///
     /// Tokens must be in the vocabulary and the length within `longest` and the context.
-    pub fn extend(&self, packet: &mut Packet, tokens: [TokenId; LANES], logits: bool) -> Option<Logits> {
+    pub fn extend<N: Number>(
+        &self,
+        packet: &mut Packet<N>,
+        tokens: [TokenId; LANES],
+        logits: bool,
+    ) -> Option<Logits> {
         let position = packet.cells.len();
         let body = &self.model.body;
-        let feature = |f: usize| Wide::floats(from_fn(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
+        let feature = |f: usize| N::floats(from_fn(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
         let mut column =
             Column { x: (0..self.model.head.width()).map(feature).collect(), radius: [TINY; LANES] };
         if let Positions::Learned(table) = &body.positions {
-            let table: Vec<Wide> = table.row(position).iter().map(|&x| Wide::splat(f64::from(x))).collect();
+            let table: Vec<N> = table.row(position).iter().map(|&x| N::splat(f64::from(x))).collect();
             column.add(&Column { x: table, radius: [0.0; LANES] });
         }
-        let mut cells: Vec<Cell> = Vec::new();
+        let mut cells: Vec<Cell<N>> = Vec::new();
         for step in &self.steps {
             let added = match step {
                 Step::Attention(heads) => {
-                    let history: Vec<&Cell> =
+                    let history: Vec<&Cell<N>> =
                         packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
-                    let (cell, added) = heads.apply(&column, self.turns.get(position), &history);
+                    let (cell, added) = heads.apply(&column, self.turns.get(..=position).unwrap_or_default(), &history);
                     cells.push(cell);
                     added
                 }
@@ -147,28 +153,45 @@ impl<'m> Network<'m> {
             let middles = head.middles(&z);
             let most: f64 = head.rows.iter().copied().fold(0.0, f64::max);
             let largest =
-                middles.iter().fold([0.0; LANES], |top: Lanes, x| from_fn(|l| top[l].max(x.hi[l].abs())));
-            let reach = z.reach();
+                middles.iter().fold([0.0; LANES], |top: Lanes, x| from_fn(|l| top[l].max(x.hi()[l].abs())));
+            let (reach, eps) = (z.reach(), head.eps::<N>());
             // A float instead of two: half a unit in its last place.
             let radius = from_fn(|l| {
-                COVER * (most * (z.radius[l] + head.eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
+                COVER * (most * (z.radius[l] + eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
             });
-            Logits { middles: middles.iter().map(|x| x.hi).collect(), radius }
+            Logits { middles: middles.iter().map(|x| *x.hi()).collect(), radius }
         })
     }
 }
 
-impl Packet {
+impl<N> Default for Packet<N> {
+    /// What empty beginnings leave.
+    fn default() -> Packet<N> {
+        Packet { cells: Vec::new() }
+    }
+}
+
+impl<N: Number> Packet<N> {
     /// The beginnings in these lanes.
     #[must_use]
-    pub fn select(&self, lanes: [usize; LANES]) -> Packet {
+    pub fn select(&self, lanes: [usize; LANES]) -> Packet<N> {
         if lanes == from_fn(|l| l) {
             return self.clone();
         }
-        let chosen = |layers: &Arc<Vec<Cell>>| {
+        let chosen = |layers: &Arc<Vec<Cell<N>>>| {
             Arc::new(layers.iter().map(|cell| cell.select(lanes)).collect::<Vec<_>>())
         };
         Packet { cells: self.cells.iter().map(chosen).collect() }
+    }
+}
+
+impl Packet<Wide> {
+    /// The same in floats.
+    #[must_use]
+    pub fn rounded(&self) -> Packet<Lanes> {
+        let rounded =
+            |layers: &Arc<Vec<Cell<Wide>>>| Arc::new(layers.iter().map(Cell::rounded).collect::<Vec<_>>());
+        Packet { cells: self.cells.iter().map(rounded).collect() }
     }
 }
 
@@ -181,7 +204,7 @@ impl Centring {
     }
 }
 
-impl Column {
+impl<N: Number> Column<N> {
     /// Length of each lane, at most.
     fn length(&self) -> Lanes {
         wide::length(&self.x).map(|x| x * COVER + TINY)
@@ -192,36 +215,36 @@ impl Column {
         self.length().map(|x| x.hypot(1.0) * COVER)
     }
 
-    fn add(&mut self, y: &Column) {
+    fn add(&mut self, y: &Column<N>) {
         wide::add_to(&mut self.x, &y.x);
         let length = self.length();
-        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + 2.0 * EPS * length[l]) + TINY);
+        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + 2.0 * N::EPS * length[l]) + TINY);
     }
 
     /// The norm without gain and bias. The map `x -> x / √(|x|²/d + ε)` has the derivative `(I − z zᵀ/d) / root`, at most
     /// `1 / root` long; the root changes by at most `1/√d` of what `x` does. Centring is a projection.
-    fn normed(&self, norm: Option<Centring>) -> Column {
+    fn normed(&self, norm: Option<Centring>) -> Column<N> {
         let Some(Centring { centred, eps }) = norm else { return self.clone() };
         let d = self.x.len() as f64;
         let normed = wide::norm(&self.x, centred, eps);
         let mut z = Column { x: normed.out, radius: [0.0; LANES] };
         let (before, after) = (self.length(), z.length());
         z.radius = from_fn(|l| {
-            let moved = self.radius[l] + if centred { (d + 8.0) * EPS * before[l] } else { 0.0 };
+            let moved = self.radius[l] + if centred { (d + 8.0) * N::EPS * before[l] } else { 0.0 };
             let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
             let passed = if least > 0.0 { moved / least } else { f64::INFINITY };
-            COVER * (passed + (d + 8.0) * EPS * after[l]) + TINY
+            COVER * (passed + (d + 8.0) * N::EPS * after[l]) + TINY
         });
         z
     }
 }
 
-/// Angles of all positions, and whether they are as exact as [`EPS`] asks for.
+/// Angles of all positions, and whether they are as exact as [`Wide::EPS`](Number::EPS) asks for.
 fn turns(theta: f64, dim: usize, n: u32) -> (Vec<Turns>, bool) {
     let mut exact = true;
     let mut part = |x| {
         let (parts, error) = nearest::<4>(x);
-        exact &= error <= EPS;
+        exact &= error <= Wide::EPS;
         parts
     };
     let all = rotation::<4>(theta, dim, 0..n);

@@ -3,126 +3,85 @@
 use multiversion::multiversion;
 use std::array::from_fn;
 
-use super::{EPS, LANES, Lanes, Wide, two_sum};
-
-/// Relative error of [`exp`], `2^−98`.
-pub const EXP_EPS: f64 = 4.0 * EPS;
-
-/// A factor on `‖row‖ ‖x‖` that bounds the error of one entry of [`map`] with `n` inputs.
-///
-/// The high sum is exact up to what goes into the low one. That one has three terms per input, each at most `(n + 2) u M`
-/// in sum with `M = Σ|w||x|`, and errs by `γ_3n` of them; one operation ends it.
-#[must_use]
-pub fn product_eps(n: usize) -> f64 {
-    let n = n as f64;
-    // u² = EPS / 64
-    EPS * ((3.0 * n + 8.0) * (n + 4.0) / 64.0 + n + 6.0)
-}
+use super::{LANES, Lanes, Number, Wide};
 
 /// `y_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn map(weights: &[f64], bias: &[(f64, f64)], x: &[Wide]) -> Vec<Wide> {
-    let one = |(row, &(hi, lo)): (&[f64], &(f64, f64))| {
-        let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
-        for (&w, x) in row.iter().zip(x) {
-            let p: Lanes = from_fn(|l| w * x.hi[l]);
-            let e: Lanes = from_fn(|l| w.mul_add(x.hi[l], -p[l]));
-            let (s, t) = two_sum(high, p);
-            high = s;
-            low = from_fn(|l| low[l] + (t[l] + w.mul_add(x.lo[l], e[l])));
-        }
-        let (hi, lo) = two_sum(high, low);
-        Wide { hi, lo }
-    };
-    weights.chunks_exact(x.len()).zip(bias).map(one).collect()
+pub fn map<N: Number>(weights: &[f64], bias: &[(f64, f64)], x: &[N]) -> Vec<N> {
+    let mut out = vec![N::ZERO; bias.len()];
+    N::rows(weights, bias, x, &mut out);
+    out
 }
 
 /// `x += y`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn add_to(x: &mut [Wide], y: &[Wide]) {
+pub fn add_to<N: Number>(x: &mut [N], y: &[N]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = x.plus(*y));
 }
 
-/// `x ⊙= y`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn multiply(x: &mut [Wide], y: &[Wide]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x = x.times(*y));
-}
-
 /// Sum of products, an error of `(n + 2) EPS Σ|x||y|`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn dot(x: &[Wide], y: &[Wide]) -> Wide {
-    x.iter().zip(y).fold(Wide::ZERO, |sum, (x, y)| sum.plus(x.times(*y)))
-}
-
-/// `x · factor`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn scale(x: Wide, factor: (f64, f64)) -> Wide {
-    x.times(Wide::constant(factor))
+#[inline(always)]
+pub fn dot<N: Number>(x: &[N], y: &[N]) -> N {
+    x.iter().zip(y).fold(N::ZERO, |sum, (x, y)| sum.plus(x.times(*y)))
 }
 
 /// Euclidean length of each lane, up to a factor of `1 ± 1e-9`; NaN or ∞ where a number is.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn length(x: &[Wide]) -> Lanes {
+pub fn length<N: Number>(x: &[N]) -> Lanes {
+    length_of(x)
+}
+
+/// The same within a kernel.
+#[inline(always)]
+pub fn length_of<N: Number>(x: &[N]) -> Lanes {
     let mut sum = [0.0; LANES];
     for x in x {
-        sum = from_fn(|l| sum[l] + x.hi[l] * x.hi[l]);
+        let x = x.hi();
+        sum = from_fn(|l| sum[l] + x[l] * x[l]);
     }
     from_fn(|l| sum[l].sqrt())
 }
 
-/// `Σ_j w_j x_j` in floats, roughly.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn mean(weights: &[Lanes], x: &[&[Wide]]) -> Vec<Lanes> {
-    let feature = |i: usize| {
-        let mut sum = [0.0; LANES];
-        for (w, x) in weights.iter().zip(x) {
-            sum = from_fn(|l| sum[l] + w[l] * x[i].hi[l]);
-        }
-        sum
-    };
-    (0..x[0].len()).map(feature).collect()
-}
-
 /// Euclidean distance of `x` from the floats `y`, up to a factor of `1 ± 1e-9` and to `1e-14` of both lengths.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn distance(x: &[Wide], y: &[Lanes]) -> Lanes {
+#[inline(always)]
+pub fn distance<N: Number>(x: &[N], y: &[Lanes]) -> Lanes {
     let mut sum = [0.0; LANES];
     for (x, y) in x.iter().zip(y) {
-        sum = from_fn(|l| sum[l] + (x.hi[l] - y[l]) * (x.hi[l] - y[l]));
+        let x = x.hi();
+        sum = from_fn(|l| sum[l] + (x[l] - y[l]) * (x[l] - y[l]));
     }
     from_fn(|l| sum[l].sqrt())
 }
 
 /// A normalised vector.
 #[derive(Debug)]
-pub struct Normed {
+pub struct Normed<N> {
     /// `(x − m) / √(mean square + ε)`.
-    pub out: Vec<Wide>,
+    pub out: Vec<N>,
     /// `√(mean square + ε)` up to a factor of `1 ± 1e-9`.
     pub root: Lanes,
 }
 
 /// Divides by the root of the mean square; subtracts the mean before if `centred`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn norm(x: &[Wide], centred: bool, eps: f64) -> Normed {
-    let inverse_n = Wide::splat(x.len() as f64).recip();
-    let mut mean = Wide::ZERO;
+pub fn norm<N: Number>(x: &[N], centred: bool, eps: f64) -> Normed<N> {
+    let inverse_n = N::splat(x.len() as f64).recip();
+    let mut mean = N::ZERO;
     if centred {
         mean = x.iter().fold(mean, |sum, x| sum.plus(*x)).times(inverse_n);
     }
-    let mut out: Vec<Wide> = x.iter().map(|x| x.plus(mean.negated())).collect();
-    let squares = out.iter().fold(Wide::ZERO, |sum, x| sum.plus(x.times(*x)));
-    let inverse = squares.times(inverse_n).plus(Wide::splat(eps)).rsqrt();
+    let mut out: Vec<N> = x.iter().map(|x| x.plus(mean.negated())).collect();
+    let squares = out.iter().fold(N::ZERO, |sum, x| sum.plus(x.times(*x)));
+    let inverse = squares.times(inverse_n).plus(N::splat(eps)).rsqrt();
     out.iter_mut().for_each(|x| *x = x.times(inverse));
-    Normed { out, root: from_fn(|l| 1.0 / inverse.hi[l]) }
+    Normed { out, root: from_fn(|l| 1.0 / inverse.hi()[l]) }
 }
 
 /// Rotates elements `i` and `i + n/2` by the angle with these `(sin, cos)`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn rotate(head: &mut [Wide], turns: &[[(f64, f64); 2]]) {
+pub fn rotate<N: Number>(head: &mut [N], turns: &[[(f64, f64); 2]]) {
     for (i, [sin, cos]) in turns.iter().enumerate() {
-        let (sin, cos) = (Wide::constant(*sin), Wide::constant(*cos));
+        let (sin, cos) = (N::constant(*sin), N::constant(*cos));
         let (a, b) = (head[i], head[i + turns.len()]);
         head[i] = a.times(cos).plus(b.times(sin).negated());
         head[i + turns.len()] = b.times(cos).plus(a.times(sin));
@@ -130,25 +89,15 @@ pub fn rotate(head: &mut [Wide], turns: &[[(f64, f64); 2]]) {
 }
 
 /// `e^(s − max)` and their sum, for the scores of each lane: softmax without its division.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn exp(scores: &mut [Wide]) -> Wide {
-    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| from_fn(|l| top[l].max(s.hi[l])));
-    let mut sum = Wide::ZERO;
+#[inline(always)]
+pub fn exp<N: Number>(scores: &mut [N]) -> N {
+    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| from_fn(|l| top[l].max(s.hi()[l])));
+    let mut sum = N::ZERO;
     for s in scores {
-        *s = exp_one(s.plus(Wide::floats(from_fn(|l| -top[l]))));
+        *s = s.plus(N::floats(from_fn(|l| -top[l]))).exp();
         sum = sum.plus(*s);
     }
     sum
-}
-
-/// `Σ_j w_j v_j / total`, `[features]`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn combine(weights: &[Wide], total: Wide, values: &[&[Wide]], out: &mut Vec<Wide>) {
-    let inverse = total.recip();
-    for i in 0..values[0].len() {
-        let sum = weights.iter().zip(values).fold(Wide::ZERO, |sum, (w, value)| sum.plus(w.times(value[i])));
-        out.push(sum.times(inverse));
-    }
 }
 
 /// What an activation multiplies `x` by.
@@ -162,30 +111,46 @@ pub enum Wave {
     Cubic((f64, f64), (f64, f64)),
 }
 
-/// `x` times its wave, in place. Errs by `4 EXP_EPS |x|`: an argument `t` of σ that errs by `8 EPS |t|` moves it by at most
-/// `8 EPS |t| σ(1 − σ) <= 2 EPS`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn activate(wave: Wave, x: &mut [Wide]) {
-    for x in x {
-        let sigmoid = |t: Wide| Wide::splat(1.0).plus(exp_one(t.negated())).recip();
-        *x = match wave {
-            Wave::Step => {
-                let keep: Lanes = from_fn(|l| if x.hi[l] > 0.0 { 1.0 } else { 0.0 });
-                x.times_float(keep)
-            }
-            Wave::Sigmoid => x.times(sigmoid(*x)),
-            Wave::Cubic(a, b) => {
-                let inner = Wide::constant(a).plus(Wide::constant(b).times(x.times(*x)));
-                x.times(sigmoid(x.times(inner)))
-            }
-        };
+/// `σ(t)`.
+#[inline(always)]
+fn sigmoid<N: Number>(t: N) -> N {
+    N::splat(1.0).plus(t.negated().exp()).recip()
+}
+
+/// `x` times its wave, and roughly (to `1e-9 + 1e-14 |x|`) its slope there.
+///
+/// Errs by `4 EXP_EPS |x|`: an argument `t` of σ that errs by `8 EPS |t|` moves it by at most `8 EPS |t| σ(1 − σ) <= 2 EPS`.
+#[inline(always)]
+pub fn activated<N: Number>(wave: Wave, x: N) -> (N, Lanes) {
+    let at = *x.hi();
+    match wave {
+        Wave::Step => {
+            let keep: Lanes = from_fn(|l| if at[l] > 0.0 { 1.0 } else { 0.0 });
+            (x.times_float(keep), keep)
+        }
+        Wave::Sigmoid => {
+            let s = sigmoid(x);
+            let slope = from_fn(|l| s.hi()[l] * (1.0 + at[l] * (1.0 - s.hi()[l])));
+            (x.times(s), slope)
+        }
+        Wave::Cubic(a, b) => {
+            let inner = N::constant(a).plus(N::constant(b).times(x.times(x)));
+            let s = sigmoid(x.times(inner));
+            let slope = from_fn(|l| {
+                let steep = a.0 + 3.0 * b.0 * at[l] * at[l];
+                s.hi()[l] * (1.0 + at[l] * steep * (1.0 - s.hi()[l]))
+            });
+            (x.times(s), slope)
+        }
     }
 }
 
 /// `ln 2` in three parts; the first has 40 bits, so that its products with whole numbers below 2¹³ are exact.
-const LN_2: [f64; 3] = [0.6931471805592082, 7.371002565167799e-13, 1.94704509238075e-31];
+pub(super) const LN_2: [f64; 3] = [0.6931471805592082, 7.371002565167799e-13, 1.94704509238075e-31];
 /// Arguments are cut to this magnitude.
-const MOST: f64 = 700.0;
+pub(super) const MOST: f64 = 700.0;
+/// Adding and subtracting 1.5·2⁵² rounds to a whole number, which then sits in the low bits.
+pub(super) const ROUND: f64 = 6_755_399_441_055_744.0;
 /// `1/k!` for k from 12 down to 1, as sums of two floats.
 const COEFFICIENTS: [(f64, f64); 12] = [
     (2.08767569878681e-09, -1.20734505911326e-25),
@@ -206,12 +171,10 @@ const COEFFICIENTS: [(f64, f64); 12] = [
 ///
 /// The series is cut after twelve terms, below `2^−120` of the value. An argument reduced exactly but for one operation,
 /// twelve of Horner's steps on numbers below 0.006, and six squarings, each of which adds `8u²` and passes on at most 1.2 of
-/// the relative error before: less than `64u²` in all, and [`EXP_EPS`] is `256u²`. Below −700 the value is as small as
+/// the relative error before: less than `64u²` in all, and `EXP_EPS` is `256u²`. Below −700 the value is as small as
 /// [`TINY`](super::TINY).
 #[inline(always)]
-fn exp_one(x: Wide) -> Wide {
-    // Adding and subtracting 1.5·2⁵² rounds to a whole number, which then sits in the low bits.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
+pub(super) fn exp_wide(x: Wide) -> Wide {
     let inside: Lanes = from_fn(|l| if x.hi[l].abs() <= MOST { 1.0 } else { 0.0 });
     // A NaN stays one.
     let x = Wide { hi: from_fn(|l| x.hi[l].clamp(-MOST, MOST)), lo: from_fn(|l| inside[l] * x.lo[l]) };

@@ -9,8 +9,30 @@ fn ball((hi, lo): (f64, f64)) -> Ball {
     Precise::float(hi) + Precise::float(lo)
 }
 
-fn lane(x: &Wide, l: usize) -> Ball {
-    ball((x.hi[l], x.lo[l]))
+/// What the tests need of a kind of number.
+trait Tested: Number {
+    fn of(x: Wide) -> Self;
+    fn lane(&self, l: usize) -> Ball;
+}
+
+impl Tested for Wide {
+    fn of(x: Wide) -> Wide {
+        x
+    }
+
+    fn lane(&self, l: usize) -> Ball {
+        ball((self.hi[l], self.lo[l]))
+    }
+}
+
+impl Tested for Lanes {
+    fn of(x: Wide) -> Lanes {
+        x.hi
+    }
+
+    fn lane(&self, l: usize) -> Ball {
+        Ball::float(self[l])
+    }
 }
 
 /// Asserts that `x` lies within `error` of the reference, whatever member of its ball that is.
@@ -34,97 +56,137 @@ fn wides() -> impl Strategy<Value = Wide> {
     })
 }
 
-proptest! {
-    #[test]
-    fn operations_err_by_at_most_eps(x in wides(), y in wides()) {
-        for l in 0..LANES {
-            let (a, b) = (lane(&x, l), lane(&y, l));
-            let check = |z: Wide, reference: Ball, what: &str| {
-                close(lane(&z, l), reference, EPS * reference.magnitude(), what);
-            };
-            check(x.plus(y), a + b, "sum");
-            check(x.times(y), a * b, "product");
-            check(x.times_float(y.hi), a * ball((y.hi[l], 0.0)), "product with a float");
-            if x.hi[l].abs() > 1e-3 {
-                check(x.recip(), a.recip(), "reciprocal");
-                check(x.times(x).rsqrt(), lane(&x.times(x), l).rsqrt(), "root");
-            }
-        }
-    }
-
-    #[test]
-    fn exponentials_and_activations(x in wides(), y in wides()) {
-        let mut scores = [x, y];
-        let total = exp(&mut scores);
-        let waves = [Wave::Step, Wave::Sigmoid, Wave::Cubic((1.5, 1e-17), (0.07, 1e-19))];
-        let active = waves.map(|wave| {
-            let mut x = [x];
-            activate(wave, &mut x);
-            x[0]
-        });
-        for l in 0..LANES {
-            let (a, b) = (lane(&x, l), lane(&y, l));
-            let top = ball((x.hi[l].max(y.hi[l]), 0.0));
-            let exps = [(a - top).exp(), (b - top).exp()];
-            for (s, e) in scores.iter().zip(exps) {
-                // The shift itself errs by EPS of its size.
-                close(lane(s, l), e, (EXP_EPS + 40.0 * EPS) * e.magnitude(), "exponential");
-            }
-            close(lane(&total, l), exps[0] + exps[1], 40.0 * EXP_EPS, "their sum");
-            let cubic = a * (ball((1.5, 1e-17)) + ball((0.07, 1e-19)) * a * a);
-            let [step, sigmoid, gelu] = [a.relu(), a * a.sigmoid(), a * cubic.sigmoid()];
-            for (y, reference) in active.iter().zip([step, sigmoid, gelu]) {
-                close(lane(y, l), reference, 4.0 * EXP_EPS * a.magnitude(), "activation");
-            }
-        }
-    }
-
-    #[test]
-    fn maps_and_norms(
-        x in prop::collection::vec(wides(), 30),
-        w in prop::collection::vec(-2.0f64..2.0, 60),
-        bias in -3.0f64..3.0,
-    ) {
-        let y = map(&w, &[(bias, bias * 1e-17), (0.0, 0.0)], &x);
-        let sizes = length(&x);
-        for centred in [false, true] {
-            let normed = norm(&x, centred, 1e-5);
-            for (l, &size) in sizes.iter().enumerate() {
-                let column: Vec<Ball> = x.iter().map(|x| lane(x, l)).collect();
-                let n = column.len() as u64;
-                let mean = if centred { column.iter().copied().sum::<Ball>().div_int(n) } else { Precise::ZERO };
-                let squares: Ball = column.iter().map(|&x| (x - mean).square()).sum();
-                let inverse = (squares.div_int(n) + Precise::float(1e-5)).rsqrt();
-                for (out, &x) in normed.out.iter().zip(&column) {
-                    close(lane(out, l), (x - mean) * inverse, 40.0 * EPS * (6.0 + size), "norm");
-                }
-                let root = normed.root[l] * inverse.enclose().mid_rad().0;
-                prop_assert!((root - 1.0).abs() < 1e-9);
-            }
-        }
-        for (l, &size) in sizes.iter().enumerate() {
-            let row = |r: usize| -> Ball {
-                w[30 * r..30 * (r + 1)].iter().zip(&x).map(|(&w, x)| Ball::float(w) * lane(x, l)).sum()
-            };
-            let long = w[..30].iter().map(|w| w * w).sum::<f64>().sqrt();
-            close(lane(&y[0], l), row(0) + ball((bias, bias * 1e-17)), product_eps(30) * (long + 3.0) * (size + 1.0), "map");
-            close(lane(&y[1], l), row(1), product_eps(30) * 20.0 * size, "map");
+fn operations<N: Tested>(x: N, y: N) {
+    for l in 0..LANES {
+        let (a, b) = (x.lane(l), y.lane(l));
+        let check = |z: N, reference: Ball, what: &str| {
+            close(z.lane(l), reference, N::EPS * reference.magnitude(), what);
+        };
+        check(x.plus(y), a + b, "sum");
+        check(x.times(y), a * b, "product");
+        check(x.times_float(*y.hi()), a * Ball::float(y.hi()[l]), "product with a float");
+        if x.hi()[l].abs() > 1e-3 {
+            check(x.recip(), a.recip(), "reciprocal");
+            check(x.times(x).rsqrt(), x.times(x).lane(l).rsqrt(), "root");
         }
     }
 }
 
+fn exponentials<N: Tested>(x: N, y: N) {
+    let mut scores = [x, y];
+    let total = exp(&mut scores);
+    let (a, b, c, d) = (1.5, 1e-17, 0.07, 1e-19);
+    let active = [Wave::Step, Wave::Sigmoid, Wave::Cubic((a, b), (c, d))].map(|wave| activated(wave, x));
+    for l in 0..LANES {
+        let (x, y) = (x.lane(l), y.lane(l));
+        let top = if (x - y).enclose().lo() > 0.0 { x } else { y };
+        let top = Ball::float(top.enclose().mid_rad().0);
+        let exps = [(x - top).exp(), (y - top).exp()];
+        for (s, e) in scores.iter().zip(exps) {
+            // The shift itself errs by EPS of its size.
+            close(s.lane(l), e, (N::EXP_EPS + 90.0 * N::EPS) * e.magnitude(), "exponential");
+        }
+        close(total.lane(l), exps[0] + exps[1], 100.0 * N::EXP_EPS, "their sum");
+        let cubic = x * (ball((a, b)) + ball((c, d)) * x * x);
+        let references = [x.relu(), x * x.sigmoid(), x * cubic.sigmoid()];
+        for ((value, slope), reference) in active.iter().zip(references) {
+            close(value.lane(l), reference, 4.0 * N::EXP_EPS * x.magnitude(), "activation");
+            assert!(slope[l].is_finite());
+        }
+    }
+}
+
+fn maps_and_norms<N: Tested>(x: &[N], w: &[f64], bias: f64) {
+    let n = x.len();
+    let rows = w.len() / n;
+    let biases: Vec<(f64, f64)> = (0..rows).map(|r| if r == 1 { (0.0, 0.0) } else { (bias, bias * 1e-17) }).collect();
+    let y = map(w, &biases, x);
+    let sizes = length(x);
+    for centred in [false, true] {
+        let normed = norm(x, centred, 1e-5);
+        for (l, &size) in sizes.iter().enumerate() {
+            let column: Vec<Ball> = x.iter().map(|x| x.lane(l)).collect();
+            let mean = if centred { column.iter().copied().sum::<Ball>().div_int(n as u64) } else { Precise::ZERO };
+            let squares: Ball = column.iter().map(|&x| (x - mean).square()).sum();
+            let inverse = (squares.div_int(n as u64) + Precise::float(1e-5)).rsqrt();
+            for (out, &x) in normed.out.iter().zip(&column) {
+                close(out.lane(l), (x - mean) * inverse, 40.0 * N::EPS * (6.0 + size), "norm");
+            }
+            let root = normed.root[l] * inverse.enclose().mid_rad().0;
+            assert!((root - 1.0).abs() < 1e-9);
+        }
+    }
+    for (l, &size) in sizes.iter().enumerate() {
+        for (r, (row, &bias)) in w.chunks_exact(n).zip(&biases).enumerate() {
+            let sum: Ball = row.iter().zip(x).map(|(&w, x)| Ball::float(w) * x.lane(l)).sum();
+            let long = row.iter().map(|w| w * w).sum::<f64>().sqrt();
+            let error = N::product_eps(n) * (long + bias.0.abs()) * size.hypot(1.0) * 1.001;
+            close(y[r].lane(l), sum + ball(bias), error, "map");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn operations_err_by_at_most_eps(x in wides(), y in wides()) {
+        operations(x, y);
+        operations(Lanes::of(x), Lanes::of(y));
+    }
+
+    #[test]
+    fn exponentials_and_activations(x in wides(), y in wides()) {
+        exponentials(x, y);
+        exponentials(Lanes::of(x), Lanes::of(y));
+    }
+
+    #[test]
+    fn maps_and_norms_err_as_they_say(
+        x in prop::collection::vec(wides(), 30),
+        w in prop::collection::vec(-2.0f64..2.0, 30 * 13),
+        bias in -3.0f64..3.0,
+    ) {
+        maps_and_norms(&x, &w, bias);
+        let floats: Vec<Lanes> = x.into_iter().map(Lanes::of).collect();
+        // Tiles of six, four, two and one rows.
+        maps_and_norms(&floats, &w, bias);
+    }
+}
+
+/// All arguments that are not cut, densely.
+#[test]
+fn exponentials_of_floats() {
+    let mut worst = 0.0f64;
+    for i in -70_000..=70_000 {
+        // No lattice: the step is not a simple fraction of ln 2.
+        let x = f64::from(i) * 0.009_999_7;
+        let y = [x; LANES].exp()[0];
+        let reference = Ball::float(x % 10.0).exp();
+        if x.abs() < 10.0 {
+            worst = worst.max((Ball::float(y) - reference).magnitude() / reference.enclose().lo());
+        }
+        let near = core_math::exp(x);
+        assert!((y - near).abs() <= (Lanes::EXP_EPS + 2.0 * f64::EPSILON) * near, "exp({x})");
+    }
+    assert!(worst <= Lanes::EXP_EPS / 2.0, "{worst:e}");
+}
+
+fn extremes<N: Tested>() {
+    let mut scores =
+        [N::floats([0.0, 900.0, -900.0, 5.0, f64::NAN, f64::INFINITY, 1.0, 1.0]), N::splat(0.0)];
+    let total = *exp(&mut scores).hi();
+    assert!((total[0] - 2.0).abs() < 1e-15 && (total[1] - 1.0).abs() < 1e-15);
+    assert!((total[2] - 1.0).abs() < 1e-15);
+    assert!(total[4].is_nan() && total[5].is_nan(), "what is lost stays lost");
+    let x = N::floats([-800.0, 800.0, f64::NAN, f64::INFINITY, -1e300, 0.0, -0.0, 1e-310]);
+    let x = *activated(Wave::Sigmoid, x).0.hi();
+    assert!(x[0].abs() < 1e-280 && x[1] == 800.0 && x[5] == 0.0);
+    assert!(!x[2].is_finite());
+}
+
 #[test]
 fn extreme_arguments() {
-    let mut scores =
-        [Wide::floats([0.0, 900.0, -900.0, 5.0, f64::NAN, f64::INFINITY, 1.0, 1.0]), Wide::splat(0.0)];
-    let total = exp(&mut scores);
-    assert!((total.hi[0] - 2.0).abs() < 1e-15 && (total.hi[1] - 1.0).abs() < 1e-15);
-    assert!((total.hi[2] - 1.0).abs() < 1e-15);
-    assert!(total.hi[4].is_nan() && total.hi[5].is_nan(), "what is lost stays lost");
-    let mut x = [Wide::floats([-800.0, 800.0, f64::NAN, f64::INFINITY, -1e300, 0.0, -0.0, 1e-310])];
-    activate(Wave::Sigmoid, &mut x);
-    assert!(x[0].hi[0].abs() < 1e-280 && x[0].hi[1] == 800.0 && x[0].hi[5] == 0.0);
-    assert!(!x[0].hi[2].is_finite());
+    extremes::<Wide>();
+    extremes::<Lanes>();
 }
 
 #[test]

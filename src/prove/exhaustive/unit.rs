@@ -5,7 +5,7 @@ use std::array::from_fn;
 use crate::limits::Limits;
 use crate::model::rigorous::{self, batch};
 use crate::model::{Model, PrefixError};
-use crate::num::wide::LANES;
+use crate::num::wide::{LANES, Wide};
 
 use super::tally::{Logits, Question, Tally};
 use super::walk::{Beginning, Tree, Unit};
@@ -54,7 +54,7 @@ impl Worker<'_> {
     /// Goes on from eight beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
     fn descend(
         &self,
-        packet: &batch::Packet,
+        packet: &batch::Packet<Wide>,
         nodes: &[Beginning],
         tally: &mut Tally,
     ) -> Result<bool, PrefixError> {

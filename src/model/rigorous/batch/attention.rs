@@ -1,25 +1,37 @@
 //! Causal self-attention of one position, given keys and values of those before.
 //!
-//! Adding the same number to all scores changes nothing. So with `a` the error of the query and `b_j` those of the keys, score
-//! `j` is off by `δ_j = a·(k_j − k̄) + (q + a)·b_j` and its rounding, for any fixed `k̄`. On the way from the exact scores to the computed
-//! ones the mixture `Σ w_j v_j` moves by `Σ w_j (δ_j − δ̄) (v_j − c)`, `δ̄ = Σ w_k δ_k`, for any fixed `c`; if `|δ_j| <= τ <= 0.1`, each
-//! weight stays within a factor `e^(2τ)` of the computed `ŵ_j`. Values that err by `r_j` move it by `Σ w_j r_j`. So it errs by
-//! at most
+//! Let query and keys be computed as `q`, `k_j` and be `q + a`, `k_j + b_j` exactly, so that score `j` is off by
+//! `δ_j = a·k_j + q·b_j + a·b_j` and its rounding. Adding the same number to all scores changes nothing; with the computed weights `w`
+//! and `k̄ = Σ w_j k_j`, what counts is `D_j = δ_j − Σ w_k δ_k`, the sum of
 //!
 //! ```text
-//! e^0.2 Σ ŵ_j (|δ_j| + m) |v_j − c| + e^0.2 Σ ŵ_j r_j,     m = e^0.2 Σ ŵ_j |δ_j|,
+//! a·(k_j − k̄),   (1 − w_j) q·b_j − Σ_(k≠j) w_k q·b_k,   a·b_j − Σ w_k a·b_k,   and roundings.
 //! ```
 //!
-//! and the rounding of the mixture. `k̄` is the mean key and `c` the mixture itself, so that little is left where one weight
-//! dominates. A relative error `η` of an exponential counts as an error `2η` of its score.
+//! The errors of queries and keys come from those of their inputs, `a = R W_q e` and `b_j = R_j W_k e_j`, up to rounding, so that
+//! `|a·x| <= ‖W_qᵀ Rᵀ x‖ |e|`: the root of a quadratic form. On the way from the computed scores to the exact ones, if `|D_j| <= τ
+//! <= 0.1`, each weight stays within a factor `e^(2τ)` of `w_j`, and the mean of `D` within `(e^(2τ) − 1) m`, `m = Σ w_j |D_j|`,
+//! of zero. The derivative of the mixture `Σ w_j v_j` is `Σ w_j (D_j − mean D) (v_j − c)` for any fixed `c`, and values that err
+//! by `r_j` move it by `Σ w_j r_j`. So it errs by at most
+//!
+//! ```text
+//! e^0.2 Σ w_j (|D_j| + 0.23 m) |v_j − c| + e^0.2 Σ w_j r_j
+//! ```
+//!
+//! and its rounding. `c` is the mixture itself, so that little is left where one weight dominates. A relative error `η` of
+//! an exponential counts as an error `2η` of its score.
 
 use std::array::from_fn;
+
+use multiversion::multiversion;
+use ndarray::s;
 
 use super::maps::Map;
 use super::{COVER, Centring, Column, Turns};
 use crate::model::{Attention, Scale};
 use crate::num::precise::Precise;
-use crate::num::wide::{self, EPS, EXP_EPS, LANES, Lanes, TINY, Wide, nearest};
+use crate::num::gamma::{ROUNDOFF_F64, gamma};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
 
 /// Largest error of a score.
 const MOST: f64 = 0.1;
@@ -32,6 +44,8 @@ pub struct Heads {
     key: Map,
     value: Map,
     output: Map,
+    /// Per query head and per key head: `W Wᵀ`.
+    forms: [Vec<Form>; 2],
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
@@ -39,15 +53,68 @@ pub struct Heads {
     scale: (f64, f64),
 }
 
+/// The quadratic form `‖Wᵀ x‖²` of one head.
+#[derive(Debug)]
+struct Form {
+    /// `W Wᵀ`, rows one after another.
+    gram: Vec<f64>,
+    /// Covers the rounding of the form, as a part of `|x|²`.
+    slack: f64,
+    /// Frobenius norm of `W`, at most.
+    size: f64,
+}
+
 /// Keys and values of one position of eight prefixes.
 #[derive(Debug, Clone)]
-pub struct Cell {
+pub struct Cell<N> {
     /// `[n_kv_heads · head_dim]`.
-    keys: Vec<Wide>,
+    keys: Vec<N>,
     /// `[n_kv_heads · head_dim]`.
-    values: Vec<Wide>,
-    /// Per head: length and radius of the key, length and radius of the value.
-    sizes: Vec<[Lanes; 4]>,
+    values: Vec<N>,
+    /// Radius of the input that both come from.
+    input: Lanes,
+    /// Per head.
+    sizes: Vec<Sizes>,
+}
+
+/// Upper bounds on lengths.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    key: Lanes,
+    /// Radius of the key, and the part of it that is rounding.
+    key_radius: Lanes,
+    key_rounding: Lanes,
+    value: Lanes,
+    value_radius: Lanes,
+}
+
+/// Query of one head.
+struct Query<'q, N> {
+    /// Rotated.
+    query: &'q [N],
+    length: Lanes,
+    radius: Lanes,
+    rounding: Lanes,
+    /// Radius of the input.
+    input: Lanes,
+    /// Key and value head.
+    kv: usize,
+    /// Of this head and of its key head.
+    forms: [&'q Form; 2],
+    scale: (f64, f64),
+}
+
+/// Room for the numbers of one head.
+#[derive(Debug)]
+struct Scratch<N> {
+    scores: Vec<N>,
+    weights: Vec<N>,
+    shares: Vec<Lanes>,
+    mean_key: Vec<Lanes>,
+    centre: Vec<Lanes>,
+    turned: Vec<Lanes>,
+    offs: Vec<Lanes>,
+    moves: Vec<Lanes>,
 }
 
 impl Heads {
@@ -59,10 +126,13 @@ impl Heads {
             Scale::One => Precise::int(1),
         });
         let norm = layer.norm.as_ref();
-        (error <= EPS * scale.0.abs()).then(|| Heads {
+        let query = Map::folded(&layer.query, norm, layer.n_heads);
+        let key = Map::folded(&layer.key, norm, layer.n_kv_heads);
+        (error <= Wide::EPS * scale.0.abs()).then(|| Heads {
             norm: norm.map(Centring::new),
-            query: Map::folded(&layer.query, norm, layer.n_heads),
-            key: Map::folded(&layer.key, norm, layer.n_kv_heads),
+            forms: [Form::all(&query, layer.head_dim), Form::all(&key, layer.head_dim)],
+            query,
+            key,
             value: Map::folded(&layer.value, norm, layer.n_kv_heads),
             output: Map::folded(&layer.output, None, 1),
             n_heads: layer.n_heads,
@@ -72,126 +142,277 @@ impl Heads {
         })
     }
 
-    /// What the position leaves to later ones, and what the layer adds to it.
-    pub fn apply(&self, x: &Column, turns: Option<&Turns>, history: &[&Cell]) -> (Cell, Column) {
+    /// What the position leaves to later ones, and what the layer adds to it. `turns` are those of all positions so far, or
+    /// none.
+    pub fn apply<N: Number>(
+        &self,
+        x: &Column<N>,
+        turns: &[Turns],
+        history: &[&Cell<N>],
+    ) -> (Cell<N>, Column<N>) {
         let z = x.normed(self.norm);
         let dim = self.head_dim;
+        let exact = Column { x: z.x.clone(), radius: [0.0; LANES] };
+        // All heads, their lengths, their radii, and the part of these that is rounding.
         let rotated = |map: &Map| {
             let mut all = map.middles(&z);
-            let mut radii = map.radii(&z);
-            if let Some(turns) = turns {
-                for (head, radius) in all.chunks_exact_mut(dim).zip(&mut radii) {
-                    let length = wide::length(head);
-                    wide::rotate(head, turns);
-                    *radius = from_fn(|l| COVER * (radius[l] + 12.0 * EPS * length[l]) + TINY);
+            let lengths: Vec<Lanes> =
+                all.chunks_exact(dim).map(|head| wide::length(head).map(|x| COVER * x + TINY)).collect();
+            let (mut radii, mut roundings) = (map.radii(&z), map.radii(&exact));
+            if let Some(turns) = turns.last() {
+                all.chunks_exact_mut(dim).for_each(|head| wide::rotate(head, turns));
+                for (radii, length) in radii.iter_mut().zip(&mut roundings).zip(&lengths) {
+                    let turned: Lanes = from_fn(|l| 12.0 * N::EPS * length[l]);
+                    *radii.0 = from_fn(|l| COVER * (radii.0[l] + turned[l]));
+                    *radii.1 = from_fn(|l| COVER * (radii.1[l] + turned[l]));
                 }
             }
-            (all, radii)
+            // Rotations keep lengths, up to rounding.
+            (all, lengths.into_iter().map(|x| x.map(|x| COVER * x)).collect::<Vec<_>>(), radii, roundings)
         };
-        let (queries, query_radii) = rotated(&self.query);
-        let (keys, key_radii) = rotated(&self.key);
+        let (queries, lengths, query_radii, query_roundings) = rotated(&self.query);
+        let (keys, key_lengths, key_radii, key_roundings) = rotated(&self.key);
         let (values, value_radii) = (self.value.middles(&z), self.value.radii(&z));
-        let length = |all: &[Wide], h: usize| -> Lanes {
-            wide::length(&all[h * dim..(h + 1) * dim]).map(|x| COVER * x + TINY)
+        let size = |h: usize| Sizes {
+            key: key_lengths[h],
+            key_radius: key_radii[h],
+            key_rounding: key_roundings[h],
+            value: wide::length(&values[h * dim..(h + 1) * dim]).map(|x| COVER * x + TINY),
+            value_radius: value_radii[h],
         };
-        let sizes = (0..self.n_kv_heads)
-            .map(|h| [length(&keys, h), key_radii[h], length(&values, h), value_radii[h]])
-            .collect();
-        let own = Cell { keys, values, sizes };
-        let cells: Vec<&Cell> = history.iter().copied().chain([&own]).collect();
+        let sizes = (0..self.n_kv_heads).map(size).collect();
+        let own = Cell { keys, values, input: z.radius, sizes };
+        let cells: Vec<&Cell<N>> = history.iter().copied().chain([&own]).collect();
         let mut mixed = Vec::with_capacity(queries.len());
         let mut squares = [0.0; LANES];
+        let mut scratch = Scratch::default();
         for head in 0..self.n_heads {
             let kv = head / (self.n_heads / self.n_kv_heads);
-            let query = &queries[head * dim..(head + 1) * dim];
-            let size = (length(&queries, head), query_radii[head]);
-            let radius = self.mix(query, size, kv, &cells, &mut mixed);
+            let query = Query {
+                query: &queries[head * dim..(head + 1) * dim],
+                length: lengths[head],
+                radius: query_radii[head],
+                rounding: query_roundings[head],
+                input: z.radius,
+                kv,
+                forms: [&self.forms[0][head], &self.forms[1][kv]],
+                scale: self.scale,
+            };
+            let radius = mix(&query, turns, &cells, &mut scratch, &mut mixed);
             squares = from_fn(|l| squares[l] + radius[l] * radius[l]);
         }
         let mixed = Column { x: mixed, radius: squares.map(|s| COVER * s.sqrt() + TINY) };
         let added = self.output.apply(&mixed);
         (own, added)
     }
+}
 
-    /// Appends the mixture of one head to `out`; its radius.
-    fn mix(
-        &self,
-        query: &[Wide],
-        (length, radius): (Lanes, Lanes),
-        kv: usize,
-        cells: &[&Cell],
-        out: &mut Vec<Wide>,
-    ) -> Lanes {
-        let dim = self.head_dim;
-        let part = kv * dim..(kv + 1) * dim;
-        let score = |cell: &&Cell| wide::scale(wide::dot(query, &cell.keys[part.clone()]), self.scale);
-        let scores: Vec<Wide> = cells.iter().map(score).collect();
-        let mut weights = scores.clone();
-        let total = wide::exp(&mut weights);
-        let values: Vec<&[Wide]> = cells.iter().map(|cell| &cell.values[part.clone()]).collect();
-        wide::combine(&weights, total, &values, out);
-
-        let weights: Vec<Lanes> = weights.iter().map(|w| from_fn(|l| w.hi[l] / total.hi[l])).collect();
-        let keys: Vec<&[Wide]> = cells.iter().map(|cell| &cell.keys[part.clone()]).collect();
-        let mean_key = wide::mean(&weights, &keys);
-        let centre: Vec<Lanes> = out[out.len() - dim..].iter().map(|x| x.hi).collect();
-        let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| from_fn(|l| s.hi[l].max(top[l])));
-        // Longest key and value.
-        let (mut key_top, mut value_top) = ([0.0; LANES], [0.0; LANES]);
-        for cell in cells {
-            let [key, _, value, value_radius] = &cell.sizes[kv];
-            key_top = from_fn(|l| f64::max(key_top[l], key[l]));
-            value_top = from_fn(|l| f64::max(value_top[l], value[l] + value_radius[l]));
+impl<N> Default for Scratch<N> {
+    fn default() -> Scratch<N> {
+        Scratch {
+            scores: Vec::new(),
+            weights: Vec::new(),
+            shares: Vec::new(),
+            mean_key: Vec::new(),
+            centre: Vec::new(),
+            turned: Vec::new(),
+            offs: Vec::new(),
+            moves: Vec::new(),
         }
-        let scale = self.scale.0.abs() * COVER;
-        let mut worst = [0.0; LANES];
-        let off = |cell: &Cell, keys: &[Wide], score: &Wide| -> Lanes {
-            let [key, key_radius, ..] = &cell.sizes[kv];
-            let apart = wide::distance(keys, &mean_key);
-            from_fn(|l| {
-                let apart = COVER * apart[l] + 1e-13 * key_top[l];
-                let inputs = radius[l] * apart + (length[l] + radius[l]) * key_radius[l];
-                let rounding = (dim as f64 + 6.0) * EPS * length[l] * key[l];
-                let shift = 2.0 * EPS * (top[l] - score.hi[l]);
-                let off = COVER * (scale * (inputs + rounding) + shift + 4.0 * EXP_EPS);
-                // With one position the weight is one, whatever its score; what is not known stays so.
-                if cells.len() == 1 { 0.0 * off } else { off }
-            })
-        };
-        let offs: Vec<Lanes> = cells.iter().zip(&keys).zip(&scores).map(|((c, k), s)| off(c, k, s)).collect();
-        let mut mean_off = [0.0; LANES];
-        for (off, weight) in offs.iter().zip(&weights) {
-            worst = from_fn(|l| if off[l] > worst[l] || off[l].is_nan() { off[l] } else { worst[l] });
-            mean_off = from_fn(|l| mean_off[l] + weight[l] * off[l]);
-        }
-        let (mut moved, mut passed) = ([0.0; LANES], [0.0; LANES]);
-        for (((cell, value), off), weight) in cells.iter().zip(&values).zip(&offs).zip(&weights) {
-            let apart = wide::distance(value, &centre);
-            let radius = &cell.sizes[kv][3];
-            moved = from_fn(|l| {
-                let apart = COVER * apart[l] + 1e-13 * value_top[l];
-                moved[l] + weight[l] * (off[l] + 1.23 * mean_off[l]) * apart
-            });
-            passed = from_fn(|l| passed[l] + weight[l] * radius[l]);
-        }
-        let n = cells.len() as f64;
-        from_fn(|l| {
-            // e^0.2 < 1.23
-            let total = 1.23 * (moved[l] + passed[l]) + (2.0 * n + 12.0) * EPS * value_top[l];
-            if worst[l] <= MOST { COVER * total + TINY } else { f64::INFINITY }
-        })
     }
 }
 
-impl Cell {
+impl Form {
+    /// Those of all heads of a map.
+    fn all(map: &Map, dim: usize) -> Vec<Form> {
+        let form = |head: usize| {
+            let rows = map.weights().slice_move(s![head * dim..(head + 1) * dim, ..]);
+            let gram = rows.dot(&rows.t());
+            // γ of the lengths of two rows for each entry, and as much for the form.
+            let slack = 4.0 * gamma(rows.ncols() + 2 * dim + 4, ROUNDOFF_F64) * gram.diag().sum();
+            let size = COVER * gram.diag().sum().sqrt();
+            Form { gram: gram.iter().copied().collect(), slack, size }
+        };
+        (0..map.rows.len() / dim).map(form).collect()
+    }
+
+    /// Upper bound on `‖Wᵀ x‖`.
+    #[inline(always)]
+    fn root(&self, x: &[Lanes]) -> Lanes {
+        let (mut sum, mut square) = ([0.0; LANES], [0.0; LANES]);
+        for (row, x_row) in self.gram.chunks_exact(x.len()).zip(x) {
+            let mut inner = [0.0; LANES];
+            for (&g, x) in row.iter().zip(x) {
+                inner = from_fn(|l| inner[l] + g * x[l]);
+            }
+            sum = from_fn(|l| sum[l] + inner[l] * x_row[l]);
+            square = from_fn(|l| square[l] + x_row[l] * x_row[l]);
+        }
+        from_fn(|l| COVER * (sum[l].abs() + self.slack * square[l]).sqrt() + TINY)
+    }
+}
+
+/// Floats rotated back by the angles of a position, roughly (to `1e-14` of their length).
+#[inline(always)]
+fn turn_back(x: &mut [Lanes], turns: Option<&Turns>) {
+    for (i, [(sin, _), (cos, _)]) in turns.into_iter().flatten().enumerate() {
+        let (a, b) = (x[i], x[i + x.len() / 2]);
+        let half = x.len() / 2;
+        x[i] = from_fn(|l| a[l] * cos + b[l] * sin);
+        x[i + half] = from_fn(|l| b[l] * cos - a[l] * sin);
+    }
+}
+
+/// Appends the mixture of one head to `out`; its radius.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+fn mix<N: Number>(
+    query: &Query<'_, N>,
+    turns: &[Turns],
+    cells: &[&Cell<N>],
+    scratch: &mut Scratch<N>,
+    out: &mut Vec<N>,
+) -> Lanes {
+    let Scratch { scores, weights, shares, mean_key, centre, turned, offs, moves } = scratch;
+    let dim = query.query.len();
+    let part = query.kv * dim..(query.kv + 1) * dim;
+    scores.clear();
+    for cell in cells {
+        scores.push(wide::dot(query.query, &cell.keys[part.clone()]).times(N::constant(query.scale)));
+    }
+    weights.clone_from(scores);
+    let total = wide::exp(weights);
+    let inverse = total.recip();
+    shares.clear();
+    for weight in weights.iter() {
+        shares.push(from_fn(|l| weight.hi()[l] / total.hi()[l]));
+    }
+    centre.clear();
+    mean_key.clear();
+    for i in part.clone() {
+        let (mut sum, mut mean) = (N::ZERO, [0.0; LANES]);
+        for ((cell, weight), share) in cells.iter().zip(weights.iter()).zip(shares.iter()) {
+            sum = sum.plus(weight.times(cell.values[i]));
+            let key = cell.keys[i].hi();
+            mean = from_fn(|l| mean[l] + share[l] * key[l]);
+        }
+        let middle = sum.times(inverse);
+        centre.push(*middle.hi());
+        mean_key.push(mean);
+        out.push(middle);
+    }
+
+    // Greatest score, longest key and value.
+    let mut top = [f64::NEG_INFINITY; LANES];
+    let (mut key_top, mut value_top) = ([0.0; LANES], [0.0; LANES]);
+    for (cell, score) in cells.iter().zip(scores.iter()) {
+        let sizes = &cell.sizes[query.kv];
+        top = from_fn(|l| top[l].max(score.hi()[l]));
+        key_top = from_fn(|l| f64::max(key_top[l], sizes.key[l]));
+        value_top = from_fn(|l| f64::max(value_top[l], sizes.value[l] + sizes.value_radius[l]));
+    }
+    // What the keys' errors do: (1 − w_j) c_j for the score itself, w_k c_k for all others.
+    let (mut all_moves, mut all_radii, mut all_shifts) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    moves.clear();
+    for (((position, cell), score), share) in cells.iter().enumerate().zip(scores.iter()).zip(shares.iter()) {
+        let sizes = &cell.sizes[query.kv];
+        turned.clear();
+        turned.extend(query.query.iter().map(|x| *x.hi()));
+        turn_back(turned, turns.get(position));
+        let steep = query.forms[1].root(turned);
+        let length = query.length;
+        let c: Lanes = from_fn(|l| {
+            (steep[l] + 1e-13 * length[l] * query.forms[1].size) * cell.input[l] + length[l] * sizes.key_rounding[l]
+        });
+        all_moves = from_fn(|l| all_moves[l] + share[l] * c[l]);
+        all_radii = from_fn(|l| all_radii[l] + share[l] * sizes.key_radius[l]);
+        all_shifts = from_fn(|l| all_shifts[l] + share[l] * (top[l] - score.hi()[l]));
+        moves.push(c);
+    }
+    let scale = query.scale.0.abs() * COVER;
+    let (mut worst, mut mean_off) = ([0.0; LANES], [0.0; LANES]);
+    offs.clear();
+    for (((cell, score), share), c) in cells.iter().zip(scores.iter()).zip(shares.iter()).zip(moves.iter()) {
+        let sizes = &cell.sizes[query.kv];
+        turned.clear();
+        for (key, mean) in cell.keys[part.clone()].iter().zip(mean_key.iter()) {
+            turned.push(from_fn(|l| key.hi()[l] - mean[l]));
+        }
+        let apart = wide::length_of(turned);
+        turn_back(turned, turns.get(cells.len() - 1));
+        let steep = query.forms[0].root(turned);
+        let off: Lanes = from_fn(|l| {
+            let lost = 1e-13 * key_top[l];
+            let own = (steep[l] + lost * query.forms[0].size) * query.input[l] + query.rounding[l] * (apart[l] + lost);
+            // (1 − w) c for the own key and w c for all others.
+            let keys = ((1.0 - 2.0 * share[l]) * c[l] + all_moves[l]).abs() + 1e-13 * (c[l] + all_moves[l]);
+            let both = query.radius[l] * (sizes.key_radius[l] + all_radii[l]);
+            let rounding = (dim as f64 + 6.0) * N::EPS * query.length[l] * 2.0 * key_top[l];
+            let shift = 2.0 * N::EPS * (top[l] - score.hi()[l] + all_shifts[l]);
+            let off = COVER * (scale * (own + keys + both + rounding) + shift + 8.0 * N::EXP_EPS);
+            // With one position the weight is one, whatever its score; what is not known stays so.
+            if cells.len() == 1 { 0.0 * off } else { off }
+        });
+        worst = from_fn(|l| if off[l] > worst[l] || off[l].is_nan() { off[l] } else { worst[l] });
+        mean_off = from_fn(|l| mean_off[l] + share[l] * off[l]);
+        offs.push(off);
+    }
+    let (mut moved, mut passed) = ([0.0; LANES], [0.0; LANES]);
+    for ((cell, off), share) in cells.iter().zip(offs.iter()).zip(shares.iter()) {
+        let apart = wide::distance(&cell.values[part.clone()], centre);
+        let radius = &cell.sizes[query.kv].value_radius;
+        moved = from_fn(|l| {
+            let apart = COVER * apart[l] + 1e-13 * value_top[l];
+            moved[l] + share[l] * (off[l] + 0.23 * mean_off[l]) * apart
+        });
+        passed = from_fn(|l| passed[l] + share[l] * radius[l]);
+    }
+    let n = cells.len() as f64;
+    from_fn(|l| {
+        // e^0.2 < 1.23
+        let total = 1.23 * (moved[l] + passed[l]) + (2.0 * n + 12.0) * N::EPS * value_top[l];
+        if worst[l] <= MOST { COVER * total + TINY } else { f64::INFINITY }
+    })
+}
+
+impl<N: Number> Cell<N> {
     /// The prefixes in these lanes.
-    pub fn select(&self, lanes: [usize; LANES]) -> Cell {
+    pub fn select(&self, lanes: [usize; LANES]) -> Cell<N> {
         let pick = |x: &Lanes| -> Lanes { from_fn(|l| x[lanes[l]]) };
-        let all = |x: &[Wide]| x.iter().map(|x| Wide { hi: pick(&x.hi), lo: pick(&x.lo) }).collect();
+        let all = |x: &[N]| x.iter().map(|x| x.select(lanes)).collect();
+        let size = |sizes: &Sizes| Sizes {
+            key: pick(&sizes.key),
+            key_radius: pick(&sizes.key_radius),
+            key_rounding: pick(&sizes.key_rounding),
+            value: pick(&sizes.value),
+            value_radius: pick(&sizes.value_radius),
+        };
         Cell {
             keys: all(&self.keys),
             values: all(&self.values),
-            sizes: self.sizes.iter().map(|sizes| sizes.each_ref().map(pick)).collect(),
+            input: pick(&self.input),
+            sizes: self.sizes.iter().map(size).collect(),
+        }
+    }
+}
+
+impl Cell<Wide> {
+    /// The same in floats, each within a unit roundoff of its number.
+    pub fn rounded(&self) -> Cell<Lanes> {
+        let all = |x: &[Wide]| x.iter().map(|x| x.hi).collect();
+        let off = |radius: &Lanes, length: &Lanes| -> Lanes {
+            from_fn(|l| COVER * (radius[l] + ROUNDOFF_F64 * length[l]) + TINY)
+        };
+        let size = |sizes: &Sizes| Sizes {
+            key_radius: off(&sizes.key_radius, &sizes.key),
+            key_rounding: off(&sizes.key_rounding, &sizes.key),
+            value_radius: off(&sizes.value_radius, &sizes.value),
+            ..*sizes
+        };
+        Cell {
+            keys: all(&self.keys),
+            values: all(&self.values),
+            input: self.input,
+            sizes: self.sizes.iter().map(size).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView2};
 
 use super::{COVER, Column};
 use crate::model::{Linear, Norm};
-use crate::num::wide::{self, LANES, Lanes, TINY, Wide};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// `y = W x + b`. Products of two `f32` are exact.
@@ -14,8 +14,8 @@ pub struct Map {
     weights: Vec<f64>,
     /// As sums of two floats.
     bias: Vec<(f64, f64)>,
-    /// Error of an entry, as a part of its row's length times the input's.
-    pub eps: f64,
+    /// Whether the bias is such a product itself.
+    shifted: bool,
     /// Per output: upper bound on the length of the row, with the magnitudes of the bias's terms below.
     pub rows: Vec<f64>,
     /// Per block of outputs (a head, or all).
@@ -52,10 +52,7 @@ impl Map {
             (0..n_out).map(|o| (bias.map_or(0.0, |bias| f64::from(bias[o])), 0.0)).collect();
         let mut sizes: Vec<f64> = own.iter().map(|b| b.0.abs()).collect();
         let mut bias = own;
-        let mut eps = wide::product_eps(n_in);
         if let Some(shift) = shift {
-            // The bias is such a sum itself.
-            eps *= 2.0;
             let shift: Vec<Wide> = shift.iter().map(|&x| Wide::splat(f64::from(x))).collect();
             bias = wide::map(&plain, &bias, &shift).iter().map(|b| (b.hi[0], b.lo[0])).collect();
             for (size, row) in sizes.iter_mut().zip(plain.chunks_exact(n_in)) {
@@ -75,7 +72,7 @@ impl Map {
             Block { spectral: spectral_norm(matrix), long }
         };
         let blocks = (0..n_blocks).map(block).collect();
-        Map { weights, bias, eps, rows, blocks }
+        Map { weights, bias, shifted: shift.is_some(), rows, blocks }
     }
 
     /// The same for a layer's map.
@@ -83,16 +80,27 @@ impl Map {
         Map::new(map.weight.view(), map.bias.as_ref(), norm, n_blocks)
     }
 
+    /// `[out, in]`.
+    pub fn weights(&self) -> ArrayView2<'_, f64> {
+        let shape = (self.rows.len(), self.weights.len() / self.rows.len());
+        ArrayView2::from_shape(shape, &self.weights).expect("a weight for each input and output")
+    }
+
+    /// Error of an entry, as a part of its row's length times the input's.
+    pub fn eps<N: Number>(&self) -> f64 {
+        N::product_eps(self.weights.len() / self.rows.len()) * if self.shifted { 2.0 } else { 1.0 }
+    }
+
     /// `W x + b` without radii.
-    pub fn middles(&self, x: &Column) -> Vec<Wide> {
+    pub fn middles<N: Number>(&self, x: &Column<N>) -> Vec<N> {
         wide::map(&self.weights, &self.bias, &x.x)
     }
 
     /// Radius of each block of outputs.
-    pub fn radii(&self, x: &Column) -> Vec<Lanes> {
-        let reach = x.reach();
+    pub fn radii<N: Number>(&self, x: &Column<N>) -> Vec<Lanes> {
+        let (reach, eps) = (x.reach(), self.eps::<N>());
         let of_block = |block: &Block| {
-            let radius = |l: usize| block.spectral * x.radius[l] + self.eps * block.long * reach[l];
+            let radius = |l: usize| block.spectral * x.radius[l] + eps * block.long * reach[l];
             let radii: Lanes = std::array::from_fn(|l| COVER * radius(l) + TINY);
             radii
         };
@@ -100,7 +108,7 @@ impl Map {
     }
 
     /// `W x + b` for a map with one block.
-    pub fn apply(&self, x: &Column) -> Column {
+    pub fn apply<N: Number>(&self, x: &Column<N>) -> Column<N> {
         let radius = self.radii(x).first().copied().unwrap_or([f64::INFINITY; LANES]);
         Column { x: self.middles(x), radius }
     }

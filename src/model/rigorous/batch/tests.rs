@@ -25,7 +25,7 @@ fn logits_lie_within_their_radius() {
         covered += 1;
         let vocab = model.head.vocab_size() as u32;
         let token = |position: u32, l: u32| (position * 31 + l * 17 + 5) % vocab;
-        let mut packet = Packet::default();
+        let mut packet = Packet::<Wide>::default();
         for position in 0..longest as u32 {
             let tokens = from_fn(|l| token(position, l as u32));
             let logits = network.extend(&mut packet, tokens, true).unwrap();
@@ -60,9 +60,30 @@ fn logits_lie_within_their_radius() {
 #[test]
 fn what_overflows_is_not_known() {
     let mut column = Column { x: vec![Wide::splat(1e200); 4], radius: [0.0; LANES] };
-    let known = |column: &Column| column.radius.iter().all(|r| r.is_finite());
+    let known = |column: &Column<Wide>| column.radius.iter().all(|r| r.is_finite());
     assert!(!known(&column.normed(Some(Centring { centred: false, eps: 1e-5 }))));
     column.x[0] = Wide::splat(f64::NAN);
     column.add(&Column { x: vec![Wide::ZERO; 4], radius: [0.0; LANES] });
     assert!(!known(&column));
+}
+
+#[test]
+fn radii_probe() {
+    let model = ModelFolder::open("/work/shared/models/stories260K").unwrap().load().unwrap();
+    let network = Network::new(&model, 8).unwrap();
+    let (mut wide, mut near) = (Packet::<Wide>::default(), Packet::<Lanes>::default());
+    for position in 0..6u32 {
+        let tokens = from_fn(|l| (position * 31 + l as u32 * 77 + 5) % 512);
+        let mut leaf = wide.rounded();
+        let a = network.extend(&mut leaf, tokens, true).unwrap();
+        let b = network.extend(&mut wide, tokens, true).unwrap();
+        let c = network.extend(&mut near, tokens, true).unwrap();
+        println!("{position} wide {:.1e} leaf {:.1e} near {:.1e}", b.radius[3], a.radius[3], c.radius[3]);
+        println!("   {:?}", a.radius);
+        let off = (0..512).map(|t| (a.middles[t][3] - b.middles[t][3]).abs()).fold(0.0, f64::max);
+        println!("   actual {off:.1e}");
+        let t = std::time::Instant::now();
+        for _ in 0..100 { let mut leaf = near.clone(); network.extend(&mut leaf, tokens, true).unwrap(); }
+        println!("   {:?} a block", t.elapsed() / 100);
+    }
 }
