@@ -1,63 +1,109 @@
-//! Probabilities of all tokens at once, from logits that are known up to a common radius.
+//! Probabilities of all tokens after eight prefixes at once, from logits that are known up to a common radius.
+//!
+//! A common shift changes nothing, and moving all logits by at most `r` changes a probability by a factor within `e^(±2r)`.
+//! With `D` the greatest distance of two logits, at most 700 or else cut, a power errs by `D u` and `EXP_EPS`, the sum of
+//! `n` by as much and `n u`, and the quotient by `u` (Higham 2002, §3.1).
 
+use std::array::from_fn;
+
+use multiversion::multiversion;
+
+use super::elementary::exp;
 use super::interval::{Interval, up};
+use super::wide::{LANES, Lanes, Number};
 
 /// Largest radius of the logits.
-const MOST: f64 = 0.01;
+const MOST: f64 = 20.0;
+/// What powers that are cut may add.
+const LOST: f64 = 1e-300;
 
 /// Softmax of middles, and how far off it may be.
 #[derive(Debug, Clone)]
 pub struct Softmax {
-    /// Floats near the probabilities.
-    near: Vec<f64>,
-    /// Every probability lies within this part of its float, or of what is left by underflow.
-    slack: f64,
+    /// Powers of the logits, `[vocabulary]`.
+    powers: Vec<Lanes>,
+    /// Their sums; NaN where nothing is known.
+    totals: Lanes,
+    /// The exact probability divided by its float lies between `1/spread` and `spread`, but for what is lost.
+    spread: Lanes,
 }
 
 impl Softmax {
-    /// `e^l_j / Σ e^l_k` for all logits within `radius` of the middles; `None` where floats do not suffice.
-    ///
-    /// A common shift changes nothing; moving all logits by at most `r` changes a probability by a factor within `e^(±2r)`,
-    /// and `e^(2r) − 1 <= 2.1 r` for `r <= 0.01`. With `D` the greatest distance of two logits, a power errs by
-    /// `(D + 3) u`, the sum of `n` by as much and `n u`, and the quotient by `u` (Higham 2002, §3.1).
+    /// `e^l_j / Σ e^l_k` for all logits `[vocabulary]` within `radius` of the middles. What floats do not suffice for is not
+    /// known.
     #[must_use]
-    pub fn new(middles: Vec<f64>, radius: f64) -> Option<Softmax> {
-        let mut near = middles;
-        let top = near.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let least = near.iter().copied().fold(f64::INFINITY, f64::min);
-        near.iter_mut().for_each(|l| *l = core_math::exp(*l - top));
-        let total: f64 = near.iter().sum();
-        near.iter_mut().for_each(|p| *p /= total);
-        let roundings = near.len() as f64 + 2.0 * (top - least).min(750.0) + 20.0;
-        let slack = up(2.1 * radius + roundings * f64::EPSILON);
-        // A NaN among the logits is in the total.
-        (radius <= MOST && total.is_finite() && slack < 0.1).then_some(Softmax { near, slack })
+    pub fn new(middles: Vec<Lanes>, radius: &Lanes) -> Softmax {
+        let mut powers = middles;
+        let (totals, range) = powers_of(&mut powers);
+        let spread: Lanes = from_fn(|l| {
+            let roundings = (powers.len() as f64 + 2.0 * range[l].min(750.0) + 40.0) * f64::EPSILON;
+            let moved = exp(Interval::point(up(2.0 * radius[l]))).hi();
+            let known = radius[l] <= MOST && range[l].is_finite() && roundings < 0.01;
+            // 1/(1 − x) <= 1 + 1.02 x.
+            if known { up(moved * up(1.0 + 1.02 * roundings)) } else { f64::NAN }
+        });
+        let totals = from_fn(|l| if spread[l].is_finite() { totals[l] } else { f64::NAN });
+        Softmax { powers, totals, spread }
     }
 
-    /// Encloses the probability of a token.
-    pub fn at(&self, token: usize) -> Interval {
-        let p = self.near[token];
-        let (off, lost) = (up(p * self.slack), 4.0 * f64::MIN_POSITIVE);
-        Interval::new((p - off - lost).next_down().max(0.0), up(up(p + off) + lost).min(1.0))
+    /// Whether anything is known about the probabilities in a lane.
+    #[must_use]
+    pub fn knows(&self, lane: usize) -> bool {
+        self.totals[lane].is_finite()
     }
 
-    /// A float at or above every upper end, to look at before [`Softmax::at`].
-    #[must_use]
-    pub fn above(&self, token: usize) -> f64 {
-        self.near[token] * 1.2 + 1e-300
+    /// Encloses the probability of a token; everything from 0 to 1 if nothing is known.
+    pub fn at(&self, token: usize, lane: usize) -> Interval {
+        if !self.knows(lane) {
+            return Interval::new(0.0, 1.0);
+        }
+        let p = self.powers[token][lane] / self.totals[lane];
+        let (above, below) = (up(p * self.spread[lane]), (p / self.spread[lane]).next_down());
+        Interval::new((below - LOST).max(0.0), up(above + LOST).min(1.0))
     }
 
-    /// Number of tokens.
+    /// For each `(token, floor)` the lanes, as bits, in which the probability may reach the floor.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.near.len()
+    pub fn reaching(&self, tokens: &[(usize, f64)]) -> Vec<u8> {
+        reaching(&self.powers, &self.totals, &self.spread, tokens)
     }
+}
 
-    /// Whether there are no tokens.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.near.is_empty()
+/// `e^(l − max)` in place; their sums, and the distance of the greatest from the least. NaN and ∞ stay in one of them.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+fn powers_of(logits: &mut [Lanes]) -> (Lanes, Lanes) {
+    let (mut top, mut least, mut sum) = ([f64::NEG_INFINITY; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
+    for x in logits.iter() {
+        top = from_fn(|l| if x[l] > top[l] { x[l] } else { top[l] });
+        least = from_fn(|l| if x[l] < least[l] { x[l] } else { least[l] });
     }
+    let mut lost = [0.0; LANES];
+    for x in logits.iter_mut() {
+        // Zero for a number, else NaN.
+        lost = from_fn(|l| lost[l] + 0.0 * x[l]);
+        *x = Lanes::exp(from_fn(|l| x[l] - top[l]));
+        sum = from_fn(|l| sum[l] + x[l]);
+    }
+    (sum, from_fn(|l| top[l] - least[l] + lost[l]))
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+fn reaching(powers: &[Lanes], totals: &Lanes, spread: &Lanes, tokens: &[(usize, f64)]) -> Vec<u8> {
+    // Rounding down what is compared with covers the roundings of both sides.
+    let least: Lanes = from_fn(|l| totals[l] / spread[l] * (1.0 - 1e-14));
+    let lost: Lanes = from_fn(|l| LOST * totals[l]);
+    let mut out = Vec::with_capacity(tokens.len());
+    for &(token, floor) in tokens {
+        let power = &powers[token];
+        let mut bits = 0u8;
+        // A NaN reaches everything.
+        let above: [bool; LANES] = from_fn(|l| !(power[l] + lost[l] < floor * least[l]));
+        for (l, above) in above.into_iter().enumerate() {
+            bits |= u8::from(above) << l;
+        }
+        out.push(bits);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -68,27 +114,35 @@ mod tests {
 
     #[test]
     fn what_is_not_known_gives_nothing() {
-        for bad in [f64::NAN, f64::INFINITY] {
-            assert!(Softmax::new(vec![0.0, bad], 0.0).is_none());
-            assert!(Softmax::new(vec![0.0, 1.0], bad).is_none());
+        let mut middles = vec![[0.0; LANES]; 2];
+        middles[1] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0, 0.0, 0.0, 1.0];
+        let softmax = Softmax::new(middles, &[0.0, 0.0, 0.0, f64::NAN, f64::INFINITY, 1e3, 0.0, 1.0]);
+        for lane in 0..6 {
+            assert!(!softmax.knows(lane), "lane {lane}");
+            assert_eq!((softmax.at(0, lane).lo(), softmax.at(0, lane).hi()), (0.0, 1.0));
         }
-        assert!(Softmax::new(vec![0.0, 1.0], 0.5).is_none());
+        assert!(softmax.knows(6) && softmax.knows(7));
+        assert_eq!(softmax.reaching(&[(0, 0.9), (0, 0.5)]), [0b1011_1111, 0b1111_1111]);
     }
 
     proptest! {
         #[test]
         fn shifted_logits_stay_inside(
             l in prop::collection::vec((-60.0f64..60.0, -1.0f64..1.0), 2..40),
-            radius in 0.0f64..0.01,
+            radius in prop_oneof![0.0f64..1e-12, 0.0f64..0.01, 0.0f64..3.0],
+            floor in 0.0f64..1.0,
         ) {
-            let softmax = Softmax::new(l.iter().map(|l| l.0).collect(), radius).unwrap();
+            let softmax = Softmax::new(l.iter().map(|l| [l.0; LANES]).collect(), &[radius; LANES]);
+            prop_assert!(softmax.knows(3));
             // In intervals, around a point of the box.
             let moved: Vec<Interval> = l.iter().map(|l| Interval::point(l.0 + 0.999_999 * radius * l.1)).collect();
             let sum: Interval = moved.iter().map(|&x| num::exp(x)).sum();
             for (t, &x) in moved.iter().enumerate() {
-                let (p, bounds) = (num::exp(x) / sum, softmax.at(t));
+                let (p, bounds) = (num::exp(x) / sum, softmax.at(t, 3));
                 prop_assert!(bounds.lo() <= p.hi() && p.lo() <= bounds.hi(), "{p} outside {bounds}");
-                prop_assert!(softmax.above(t) >= bounds.hi() || bounds.hi() >= 1.0);
+                let reaches = softmax.reaching(&[(t, floor)])[0];
+                prop_assert!(reaches == 0xff || reaches == 0 && p.lo() < floor && bounds.hi() < floor * 1.000_001);
+                prop_assert!(reaches == 0xff || bounds.hi() <= floor * (1.0 + 1e-12));
             }
         }
     }

@@ -138,7 +138,8 @@ impl<'m> Network<'m> {
                 Step::Attention(heads) => {
                     let history: Vec<&Cell<N>> =
                         packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
-                    let (cell, added) = heads.apply(&column, self.turns.get(..=position).unwrap_or_default(), &history);
+                    let (cell, added) =
+                        heads.apply(&column, self.turns.get(..=position).unwrap_or_default(), &history);
                     cells.push(cell);
                     added
                 }
@@ -218,7 +219,7 @@ impl<N: Number> Column<N> {
     fn add(&mut self, y: &Column<N>) {
         wide::add_to(&mut self.x, &y.x);
         let length = self.length();
-        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + 2.0 * N::EPS * length[l]) + TINY);
+        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + N::EPS * length[l]) + TINY);
     }
 
     /// The norm without gain and bias. The map `x -> x / √(|x|²/d + ε)` has the derivative `(I − z zᵀ/d) / root`, at most
@@ -233,7 +234,7 @@ impl<N: Number> Column<N> {
             let moved = self.radius[l] + if centred { (d + 8.0) * N::EPS * before[l] } else { 0.0 };
             let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
             let passed = if least > 0.0 { moved / least } else { f64::INFINITY };
-            COVER * (passed + (d + 8.0) * N::EPS * after[l]) + TINY
+            COVER * (passed + (0.25 * d + 8.0) * N::EPS * after[l]) + TINY
         });
         z
     }

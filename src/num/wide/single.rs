@@ -1,8 +1,7 @@
 //! Eight plain floats with the operations of [`Number`].
 //!
-//! Sums, products and quotients err by `u = 2^−53` of their results, `1/√x` by `2u`, and constants that are sums of two
-//! floats by `u`; `EPS` is `4u`. A row of a map errs by `γ_(n+2)` of `|b| + Σ|w||x|` in any order, with fused
-//! multiply-adds or without.
+//! Sums, products and quotients err by `u = 2^−53` of their results, `1/√x` by less than `2u`, and constants that are sums of
+//! two floats by `u`; `EPS` is `2u`.
 
 use std::array::from_fn;
 
@@ -10,6 +9,8 @@ use super::kernels::{LN_2, MOST, ROUND};
 use super::{LANES, Lanes, Number};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 
+/// Terms of a product that are summed one after another.
+const BLOCK: usize = 16;
 /// `1/k!` for k from 13 down to 0.
 const COEFFICIENTS: [f64; 14] = [
     1.0 / 6_227_020_800.0,
@@ -29,11 +30,13 @@ const COEFFICIENTS: [f64; 14] = [
 ];
 
 impl Number for Lanes {
-    const EPS: f64 = 2.0 * f64::EPSILON;
+    const EPS: f64 = f64::EPSILON;
     const ZERO: Lanes = [0.0; LANES];
 
+    /// Inputs are summed in blocks, and then the blocks: a term goes through no more roundings than a block has terms, and one
+    /// for each block. The bias is rounded itself.
     fn product_eps(n: usize) -> f64 {
-        gamma(n + 3, ROUNDOFF_F64)
+        gamma(n.min(BLOCK) + n.div_ceil(BLOCK) + 2, ROUNDOFF_F64)
     }
 
     #[inline(always)]
@@ -87,8 +90,7 @@ impl Number for Lanes {
 
     /// `2^n e^r` with `|r| <= 0.347`, and `e^r` by its series to the thirteenth power, which lacks `2^−57` of the value. The
     /// argument is reduced with an error of `0.4u`, and Horner's steps with fused multiply-adds add at most
-    /// `u Σ |r|^k 1.42 <= 2.2u` to a value of at least 0.7: less than `4u` in all (`8u` where they round twice), and
-    /// `EXP_EPS` is `16u`.
+    /// `u Σ |r|^k 1.42 <= 2.2u` to a value of at least 0.7: less than `4u` in all, and `EXP_EPS` is `8u`.
     #[inline(always)]
     fn exp(self) -> Lanes {
         // A NaN stays one.
@@ -123,16 +125,22 @@ impl Number for Lanes {
 #[inline(always)]
 fn tile<const R: usize>(weights: &[f64], bias: &[(f64, f64)], x: &[Lanes], out: &mut [Lanes]) -> usize {
     let n = x.len();
-    let rows: [&[f64]; R] = from_fn(|r| &weights[r * n..(r + 1) * n]);
-    let mut sums: [Lanes; R] = from_fn(|r| [bias[r].0; LANES]);
-    for (k, x) in x.iter().enumerate() {
-        for (sums, row) in sums.iter_mut().zip(&rows) {
-            let w = row[k];
-            for (sum, x) in sums.iter_mut().zip(x) {
-                *sum = w.mul_add(*x, *sum);
+    let mut totals: [Lanes; R] = from_fn(|r| [bias[r].0; LANES]);
+    for (block, x) in x.chunks(BLOCK).enumerate() {
+        let rows: [&[f64]; R] = from_fn(|r| &weights[r * n + block * BLOCK..][..x.len()]);
+        let mut sums = [[0.0; LANES]; R];
+        for (k, x) in x.iter().enumerate() {
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let w = row[k];
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = w.mul_add(*x, *sum);
+                }
             }
         }
+        for (total, sum) in totals.iter_mut().zip(&sums) {
+            *total = total.plus(*sum);
+        }
     }
-    out[..R].copy_from_slice(&sums);
+    out[..R].copy_from_slice(&totals);
     R
 }

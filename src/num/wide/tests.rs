@@ -99,14 +99,16 @@ fn exponentials<N: Tested>(x: N, y: N) {
 fn maps_and_norms<N: Tested>(x: &[N], w: &[f64], bias: f64) {
     let n = x.len();
     let rows = w.len() / n;
-    let biases: Vec<(f64, f64)> = (0..rows).map(|r| if r == 1 { (0.0, 0.0) } else { (bias, bias * 1e-17) }).collect();
+    let biases: Vec<(f64, f64)> =
+        (0..rows).map(|r| if r == 1 { (0.0, 0.0) } else { (bias, bias * 1e-17) }).collect();
     let y = map(w, &biases, x);
     let sizes = length(x);
     for centred in [false, true] {
         let normed = norm(x, centred, 1e-5);
         for (l, &size) in sizes.iter().enumerate() {
             let column: Vec<Ball> = x.iter().map(|x| x.lane(l)).collect();
-            let mean = if centred { column.iter().copied().sum::<Ball>().div_int(n as u64) } else { Precise::ZERO };
+            let mean =
+                if centred { column.iter().copied().sum::<Ball>().div_int(n as u64) } else { Precise::ZERO };
             let squares: Ball = column.iter().map(|&x| (x - mean).square()).sum();
             let inverse = (squares.div_int(n as u64) + Precise::float(1e-5)).rsqrt();
             for (out, &x) in normed.out.iter().zip(&column) {
@@ -171,8 +173,7 @@ fn exponentials_of_floats() {
 }
 
 fn extremes<N: Tested>() {
-    let mut scores =
-        [N::floats([0.0, 900.0, -900.0, 5.0, f64::NAN, f64::INFINITY, 1.0, 1.0]), N::splat(0.0)];
+    let mut scores = [N::floats([0.0, 900.0, -900.0, 5.0, f64::NAN, f64::INFINITY, 1.0, 1.0]), N::splat(0.0)];
     let total = *exp(&mut scores).hi();
     assert!((total[0] - 2.0).abs() < 1e-15 && (total[1] - 1.0).abs() < 1e-15);
     assert!((total[2] - 1.0).abs() < 1e-15);

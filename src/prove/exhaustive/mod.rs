@@ -1,9 +1,11 @@
 //! The exhaustive prover: every prefix of a finite language, evaluated rigorously.
 //!
 //! Prefixes are walked as a tree, so that what a beginning leaves behind (keys and values) is computed once, eight
-//! beginnings at a time. The largest upper end over all prefixes bounds the maximum, and the prefix with the largest lower end is a
-//! witness; the two differ by the width of one enclosure. Units of work run in rounds on all cores; after each round the
-//! state of the run (how many units, and the extremes so far) can be stored, and a later run goes on from there.
+//! beginnings at a time. The last step of most prefixes is computed in floats with a proved error; those that come so close to the
+//! maximum that the error matters are computed again with more digits. The largest upper end over all prefixes bounds
+//! the maximum, and the prefix with the largest lower end is a witness; the two differ by the width of one enclosure.
+//! Units of work run in rounds on all cores; after each round the state of the run (how many units, and the extremes so
+//! far) can be stored, and a later run goes on from there.
 
 mod session;
 mod tally;
@@ -21,6 +23,7 @@ use crate::model::{Attention, Layer, Mlp, MlpKind, Model, PrefixError};
 use crate::spec::language::Automaton;
 
 pub use session::{ExhaustiveError, Session, is_open};
+use tally::CROWD;
 pub use tally::{Best, Extremes, Question, Tally};
 use unit::Worker;
 use walk::{Tree, Unit};
@@ -30,7 +33,7 @@ const ROUND: usize = 16;
 /// Time between two stored states.
 const STORE: Duration = Duration::from_secs(5);
 /// Time for one weight of one beginning on one core, in seconds: in batches, and one by one.
-const PACE: [f64; 2] = [1.1e-9, 60e-9];
+const PACE: [f64; 2] = [60e-12, 60e-9];
 
 /// All prefixes of a language.
 #[derive(Debug)]
@@ -152,10 +155,12 @@ impl<'a> Exhaustive<'a> {
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();
             if round.is_empty() {
+                worker.settle(&mut state.tally, 0)?;
                 watch.store(&state);
                 return Ok(Seen { tally: state.tally, complete: true, stopped: None });
             }
-            let run = |unit: &Unit| worker.run(unit);
+            let floors: Vec<f64> = state.tally.all.iter().map(Extremes::floor).collect();
+            let run = |unit: &Unit| worker.run(unit, &floors);
             let found = round.par_iter().map(run).collect::<Result<Vec<_>, _>>()?;
             // What came after a unit that was cut off is dropped: the state is a number of units.
             for (unit, tally) in round.iter().zip(&found) {
@@ -165,6 +170,7 @@ impl<'a> Exhaustive<'a> {
                 pace.done += self.tree.size(unit);
                 pace.here += self.tree.size(unit);
             }
+            worker.settle(&mut state.tally, CROWD)?;
             let cut = found.iter().any(Option::is_none);
             pace.seconds = begin.elapsed().as_secs_f64();
             watch.progress(pace);

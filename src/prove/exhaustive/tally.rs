@@ -1,8 +1,14 @@
 //! What has been seen so far: for each question the largest upper end, and the prefix with the largest lower end.
+//!
+//! Enclosures from floats are wide. A prefix whose wide enclosure reaches the largest lower end stays open until it is enclosed again
+//! or left behind.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::TokenId;
+use crate::num::wide::{LANES, Lanes};
 use crate::num::{Interval, Softmax};
 use crate::spec::Predicate;
 
@@ -15,23 +21,28 @@ pub enum Question<'q> {
     Excess(&'q Predicate),
 }
 
-/// Enclosed logits after a prefix.
-#[derive(Debug)]
-pub enum Logits {
-    /// Floats, all with the same radius.
-    Near(Vec<f64>, f64),
-    /// Intervals.
-    Enclosed(Vec<Interval>),
+/// How well logits are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digits {
+    /// As floats allow: better ones can be had.
+    Few,
+    /// What is seen is final.
+    All,
 }
+
+/// Prefixes that are open for one quantity before they have to be enclosed again.
+pub const CROWD: usize = 12;
 
 /// The extremes of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Extremes {
-    /// No prefix seen has more.
+    /// No prefix seen has more, but for the open ones.
     #[serde(with = "bits")]
     pub upper: f64,
     /// The prefix with the greatest lower end, and its enclosure.
     pub best: Option<Best>,
+    /// Prefixes with wide enclosures that reach the greatest lower end.
+    pub open: Vec<Best>,
 }
 
 /// A prefix and the enclosure of the quantity after it.
@@ -76,60 +87,102 @@ impl Question<'_> {
             Question::Probabilities(tokens) => tokens.len(),
             Question::Excess(_) => 1,
         };
-        Tally { all: vec![Extremes { upper: f64::NEG_INFINITY, best: None }; n] }
+        Tally { all: vec![Extremes { upper: f64::NEG_INFINITY, best: None, open: Vec::new() }; n] }
     }
 }
 
 impl Extremes {
+    /// Greatest lower end.
+    pub fn floor(&self) -> f64 {
+        self.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.lower)
+    }
+
     /// Takes an enclosure after `prefix` into account. Of two equal ones the shorter, then the smaller prefix stays.
-    fn see(&mut self, value: Interval, prefix: &[TokenId]) {
-        self.upper = self.upper.max(value.hi());
+    fn see(&mut self, value: Interval, prefix: &[TokenId], digits: Digits) {
+        if value.hi() < self.floor() {
+            return;
+        }
+        let seen = || Best { prefix: prefix.to_vec(), lower: value.lo(), upper: value.hi() };
+        match digits {
+            Digits::Few => self.open.push(seen()),
+            Digits::All => self.upper = self.upper.max(value.hi()),
+        }
         let better = self.best.as_ref().is_none_or(|old| {
             let earlier = (prefix.len(), prefix) < (old.prefix.len(), old.prefix.as_slice());
             value.lo() > old.lower || value.lo() == old.lower && earlier
         });
         if better {
-            self.best = Some(Best { prefix: prefix.to_vec(), lower: value.lo(), upper: value.hi() });
+            self.best = Some(seen());
+            let floor = value.lo();
+            self.open.retain(|open| !(open.upper < floor));
         }
     }
 }
 
 impl Tally {
-    /// Takes the logits after `prefix` into account. `false` if they are not known well enough; then nothing changes.
-    #[must_use]
-    pub fn see(&mut self, question: Question<'_>, logits: Logits, prefix: &[TokenId]) -> bool {
-        match (question, logits) {
-            (Question::Probabilities(tokens), Logits::Near(middles, radius)) => {
-                let Some(softmax) = Softmax::new(middles, radius) else { return false };
+    /// Takes the enclosed logits after `prefix` into account.
+    pub fn see(&mut self, question: Question<'_>, logits: &[Interval], prefix: &[TokenId]) {
+        match question {
+            Question::Probabilities(tokens) => {
                 for (extremes, &token) in self.all.iter_mut().zip(tokens) {
-                    let lower = extremes.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.lower);
-                    // Most prefixes are far from the best one.
-                    if softmax.above(token as usize) >= lower {
-                        extremes.see(softmax.at(token as usize), prefix);
-                    }
+                    let p = crate::model::rigorous::softmax_at(logits, token, Interval::ONE);
+                    extremes.see(p, prefix, Digits::All);
                 }
             }
-            (Question::Probabilities(tokens), Logits::Enclosed(logits)) => {
-                for (extremes, &token) in self.all.iter_mut().zip(tokens) {
-                    let p = crate::model::rigorous::softmax_at(&logits, token, Interval::ONE);
-                    extremes.see(p, prefix);
-                }
-            }
-            (Question::Excess(predicate), logits) => {
-                let logits = match logits {
-                    Logits::Enclosed(logits) => logits,
-                    Logits::Near(middles, radius) => {
-                        if !(radius.is_finite() && middles.iter().all(|l| l.is_finite())) {
-                            return false;
-                        }
-                        let around = Interval::new(-radius, radius);
-                        middles.into_iter().map(|l| Interval::point(l) + around).collect()
-                    }
-                };
-                self.all[0].see(predicate.excess(&[logits]), prefix);
+            Question::Excess(predicate) => {
+                self.all[0].see(predicate.excess(&[logits.to_vec()]), prefix, Digits::All);
             }
         }
-        true
+    }
+
+    /// Takes into account what is known after eight prefixes, one a lane (`None` for a lane that does not count): middles
+    /// `[vocabulary]` and their radius. Returns the lanes in which too little is known; they change nothing.
+    ///
+    /// Values below `floors`, one per quantity, are not taken note of.
+    #[must_use]
+    pub fn see_lanes(
+        &mut self,
+        question: Question<'_>,
+        (middles, radius): (Vec<Lanes>, &Lanes),
+        prefixes: [Option<&[TokenId]>; LANES],
+        (digits, floors): (Digits, &[f64]),
+    ) -> Vec<usize> {
+        let mut lost = Vec::new();
+        match question {
+            Question::Probabilities(tokens) => {
+                let softmax = Softmax::new(middles, radius);
+                lost.extend((0..LANES).filter(|&l| prefixes[l].is_some() && !softmax.knows(l)));
+                let asked: Vec<(usize, f64)> = (self.all.iter().zip(tokens).zip(floors))
+                    .map(|((extremes, &token), floor)| (token as usize, floor.max(extremes.floor())))
+                    .collect();
+                for ((extremes, (token, floor)), bits) in
+                    self.all.iter_mut().zip(&asked).zip(softmax.reaching(&asked))
+                {
+                    // Most prefixes are far from the best one.
+                    for l in (0..LANES).filter(|l| bits >> l & 1 == 1 && softmax.knows(*l)) {
+                        let value = softmax.at(*token, l);
+                        if let Some(prefix) = prefixes[l]
+                            && !(value.hi() < *floor)
+                        {
+                            extremes.see(value, prefix, digits);
+                        }
+                    }
+                }
+            }
+            Question::Excess(predicate) => {
+                for (l, prefix) in prefixes.iter().enumerate() {
+                    let Some(prefix) = prefix else { continue };
+                    let around = Interval::new(-radius[l], radius[l]);
+                    if !(around.is_finite() && middles.iter().all(|x| x[l].is_finite())) {
+                        lost.push(l);
+                        continue;
+                    }
+                    let logits = middles.iter().map(|x| Interval::point(x[l]) + around).collect();
+                    self.all[0].see(predicate.excess(&[logits]), prefix, digits);
+                }
+            }
+        }
+        lost
     }
 
     /// The extremes of one quantity, together with others of it.
@@ -137,19 +190,54 @@ impl Tally {
         let own = &mut self.all[which];
         own.upper = own.upper.max(other.upper);
         if let Some(Best { prefix, lower, upper }) = other.best {
-            own.see(Interval::new(lower, upper), &prefix);
+            // What it is open for is among the open ones.
+            let before = own.upper;
+            own.see(Interval::new(lower, upper), &prefix, Digits::All);
+            own.upper = before;
         }
+        let floor = own.floor();
+        own.open.extend(other.open.into_iter().filter(|open| !(open.upper < floor)));
     }
 
     /// The extremes of both.
     pub fn merge(&mut self, other: Tally) {
         other.all.into_iter().enumerate().for_each(|(which, other)| self.merge_at(which, other));
     }
+
+    /// Takes those prefixes out that are open for a quantity with more than `crowd` of them, each once and in order. They must be
+    /// seen again with all digits.
+    #[must_use]
+    pub fn take_open(&mut self, crowd: usize) -> Vec<Vec<TokenId>> {
+        let crowded = self.all.iter().filter(|extremes| extremes.open.len() > crowd);
+        let taken: BTreeSet<(usize, Vec<TokenId>)> = crowded
+            .flat_map(|extremes| extremes.open.iter().map(|open| (open.prefix.len(), open.prefix.clone())))
+            .collect();
+        if !taken.is_empty() {
+            for extremes in &mut self.all {
+                extremes.open.retain(|open| !taken.contains(&(open.prefix.len(), open.prefix.clone())));
+            }
+        }
+        taken.into_iter().map(|(_, prefix)| prefix).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two tokens after each prefix, one prefix a lane.
+    fn see(
+        tally: &mut Tally,
+        question: Question<'_>,
+        seen: &[(&[TokenId], [f64; 2])],
+        radius: f64,
+        digits: Digits,
+    ) -> Vec<usize> {
+        let lane = |l: usize| seen.get(l).map_or([0.0; 2], |seen| seen.1);
+        let middles = vec![std::array::from_fn(|l| lane(l)[0]), std::array::from_fn(|l| lane(l)[1])];
+        let prefixes = std::array::from_fn(|l| seen.get(l).map(|seen| seen.0));
+        tally.see_lanes(question, (middles, &[radius; LANES]), prefixes, (digits, &[f64::NEG_INFINITY; 2]))
+    }
 
     #[test]
     fn the_order_of_prefixes_does_not_matter() {
@@ -159,8 +247,7 @@ mod tests {
         let tally = |order: [usize; 4]| {
             let mut halves = [question.start(), question.start()];
             for (i, k) in order.into_iter().enumerate() {
-                let (prefix, logits) = seen[k];
-                assert!(halves[i % 2].see(question, Logits::Near(logits.to_vec(), 1e-12), prefix));
+                assert!(see(&mut halves[i % 2], question, &[seen[k]], 1e-12, Digits::All).is_empty());
             }
             let [mut a, b] = halves;
             a.merge(b);
@@ -176,10 +263,35 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_seen() {
-        let question = Question::Probabilities(&[0]);
+        let question = Question::Probabilities(&[0, 1]);
         let mut tally = question.start();
-        assert!(!tally.see(question, Logits::Near(vec![0.0, f64::NAN], 0.0), &[1]));
-        assert!(!tally.see(question, Logits::Near(vec![0.0, 1.0], f64::INFINITY), &[1]));
+        assert_eq!(see(&mut tally, question, &[(&[1], [0.0, f64::NAN])], 0.0, Digits::All), [0]);
+        assert_eq!(
+            see(&mut tally, question, &[(&[1], [0.0; 2]), (&[2], [1.0; 2])], f64::INFINITY, Digits::Few),
+            [0, 1]
+        );
         assert_eq!(tally, question.start());
+    }
+
+    #[test]
+    fn what_is_near_the_best_stays_open() {
+        let question = Question::Probabilities(&[0, 1]);
+        let mut tally = question.start();
+        let seen: [(&[TokenId], [f64; 2]); 3] =
+            [(&[4], [0.0, 0.0]), (&[2], [0.01, 0.0]), (&[3], [-1.0, 0.0])];
+        assert!(see(&mut tally, question, &seen, 0.1, Digits::Few).is_empty());
+        assert_eq!(tally.all[0].upper, f64::NEG_INFINITY);
+        assert!(tally.take_open(2).is_empty());
+        assert_eq!(tally.take_open(0), [[2], [3], [4]], "the third is best for the second token");
+        assert!(see(&mut tally, question, &seen, 0.0, Digits::All).is_empty());
+        let best = tally.all[0].best.as_ref().unwrap();
+        assert_eq!((best.prefix.as_slice(), tally.all[0].upper), (&[2][..], best.upper));
+        // Now the float's enclosure of the first one is left behind, and one above is not.
+        assert!(see(&mut tally, question, &seen[..1], 1e-4, Digits::Few).is_empty());
+        assert!(tally.take_open(0).is_empty());
+        assert!(see(&mut tally, question, &[(&[7], [0.02, 0.0])], 1e-4, Digits::Few).is_empty());
+        let mut merged = question.start();
+        merged.merge(tally);
+        assert_eq!(merged.take_open(0), [[7]]);
     }
 }

@@ -1,17 +1,21 @@
 //! One unit of work: every prefix of a unit, evaluated rigorously, eight at a time.
+//!
+//! What others go on from is computed in double-double numbers, the last step to a prefix that nothing goes on from in floats.
 
 use std::array::from_fn;
 
 use crate::limits::Limits;
 use crate::model::rigorous::{self, batch};
-use crate::model::{Model, PrefixError};
-use crate::num::wide::{LANES, Wide};
+use crate::model::{Model, PrefixError, TokenId};
+use crate::num::wide::{LANES, Lanes, Wide};
 
-use super::tally::{Logits, Question, Tally};
+use super::tally::{CROWD, Digits, Question, Tally};
 use super::walk::{Beginning, Tree, Unit};
 
 /// Largest radius of logits that is left as it is.
 const LOOSE: f64 = 1e-7;
+/// Largest radius of logits that floats may have: beyond it most prefixes would be open.
+const VAGUE: f64 = 0.25;
 
 /// What evaluates.
 #[derive(Debug, Clone, Copy)]
@@ -29,11 +33,11 @@ pub struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Everything that the unit holds; `None` if the limits ended it.
+    /// Everything that the unit holds; `None` if the limits ended it. What lies below `floors` is left out.
     ///
     /// # Errors
     /// A prefix that the model does not accept.
-    pub fn run(&self, unit: &Unit) -> Result<Option<Tally>, PrefixError> {
+    pub fn run(&self, unit: &Unit, floors: &[f64]) -> Result<Option<Tally>, PrefixError> {
         let mut tally = self.question.start();
         let mut packet = batch::Packet::default();
         let nodes = &unit.beginnings;
@@ -46,9 +50,37 @@ impl Worker<'_> {
                 logits = network.extend(&mut packet, tokens, last && self.any_accepted(nodes));
             }
         }
-        self.see(nodes, logits.as_ref(), &mut tally)?;
-        let finished = !unit.deep || self.descend(&packet, nodes, &mut tally)?;
+        self.see_all(self.members(nodes), logits, floors, &mut tally)?;
+        let finished = !unit.deep || self.descend(&packet, nodes, floors, &mut tally)?;
         Ok(finished.then_some(tally))
+    }
+
+    /// Encloses the open prefixes of crowded quantities with all digits.
+    ///
+    /// # Errors
+    /// A prefix that the model does not accept.
+    pub fn settle(&self, tally: &mut Tally, crowd: usize) -> Result<(), PrefixError> {
+        let prefixes = tally.take_open(crowd);
+        for same_length in prefixes.chunk_by(|a, b| a.len() == b.len()) {
+            same_length.chunks(LANES).try_for_each(|chunk| self.enclose(chunk, tally))?;
+        }
+        Ok(())
+    }
+
+    /// Sees up to eight prefixes of the same length with all digits.
+    fn enclose(&self, prefixes: &[Vec<TokenId>], tally: &mut Tally) -> Result<(), PrefixError> {
+        let mut packet = batch::Packet::<Wide>::default();
+        let mut logits = None;
+        if let Some(network) = self.network {
+            let len = prefixes[0].len();
+            for position in 0..len {
+                let tokens = from_fn(|l| prefixes[l.min(prefixes.len() - 1)][position]);
+                logits = network.extend(&mut packet, tokens, position + 1 == len);
+            }
+        }
+        let lanes = from_fn(|l| prefixes.get(l).map(Vec::as_slice));
+        let floors = vec![f64::NEG_INFINITY; tally.all.len()];
+        self.see_all(lanes, logits, &floors, tally)
     }
 
     /// Goes on from eight beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
@@ -56,57 +88,129 @@ impl Worker<'_> {
         &self,
         packet: &batch::Packet<Wide>,
         nodes: &[Beginning],
+        floors: &[f64],
         tally: &mut Tally,
     ) -> Result<bool, PrefixError> {
-        let mut children: Vec<(usize, Beginning)> = Vec::new();
+        // Those that something goes on from, and the others.
+        let mut children: [Vec<(usize, Beginning)>; 2] = [Vec::new(), Vec::new()];
         for (lane, node) in nodes.iter().enumerate() {
             for (token, state) in self.tree.next(node.state, node.tokens.len()) {
                 let tokens = [node.tokens.as_slice(), &[token]].concat();
-                children.push((lane, Beginning { tokens, state }));
+                let goes_on = self.tree.goes_on(state, tokens.len());
+                children[usize::from(!goes_on)].push((lane, Beginning { tokens, state }));
             }
         }
-        for chunk in children.chunks(LANES) {
+        let [inner, ends] = children;
+        for chunk in inner.chunks(LANES) {
             if self.limits.expired() {
                 return Ok(false);
             }
-            let lane = |l: usize| &chunk[l.min(chunk.len() - 1)];
+            let longer = self.go_on(packet, chunk, floors, tally)?;
             let nodes: Vec<Beginning> = chunk.iter().map(|(_, node)| node.clone()).collect();
-            let mut longer = batch::Packet::default();
-            let mut logits = None;
-            if let Some(network) = self.network {
-                longer = packet.select(from_fn(|l| lane(l).0));
-                let tokens = from_fn(|l| lane(l).1.tokens.last().copied().unwrap_or_default());
-                logits = network.extend(&mut longer, tokens, self.any_accepted(&nodes));
-            }
-            self.see(&nodes, logits.as_ref(), tally)?;
-            if !self.descend(&longer, &nodes, tally)? {
+            if !self.descend(&longer, &nodes, floors, tally)? {
                 return Ok(false);
             }
         }
+        let rounded = packet.rounded();
+        // The packet of the last chunk: the next one often goes on from the same beginnings.
+        let mut chosen: Option<([usize; LANES], batch::Packet<Lanes>)> = None;
+        // What floats say too little about.
+        let mut vague: Vec<(usize, Beginning)> = Vec::new();
+        for chunk in ends.chunks(LANES) {
+            if self.limits.expired() {
+                return Ok(false);
+            }
+            let (lanes, tokens) = last_step(chunk);
+            let logits = self.network.and_then(|network| {
+                let mut packet = match chosen.take() {
+                    Some((same, packet)) if same == lanes => packet,
+                    _ => rounded.select(lanes),
+                };
+                chosen = Some((lanes, packet.clone()));
+                network.extend(&mut packet, tokens, true)
+            });
+            let nodes: Vec<Beginning> = chunk.iter().map(|(_, node)| node.clone()).collect();
+            let unknown = self.see(self.members(&nodes), logits, VAGUE, (Digits::Few, floors), tally);
+            vague.extend(unknown.into_iter().map(|l| chunk[l].clone()));
+            while vague.len() >= LANES {
+                let rest = vague.split_off(LANES);
+                self.go_on(packet, &vague, floors, tally)?;
+                vague = rest;
+            }
+            self.settle(tally, CROWD)?;
+        }
+        if !vague.is_empty() {
+            self.go_on(packet, &vague, floors, tally)?;
+        }
         Ok(true)
+    }
+
+    /// One step with all digits from the lanes of a packet; takes note of the members, and returns what they leave behind.
+    fn go_on(
+        &self,
+        packet: &batch::Packet<Wide>,
+        chunk: &[(usize, Beginning)],
+        floors: &[f64],
+        tally: &mut Tally,
+    ) -> Result<batch::Packet<Wide>, PrefixError> {
+        let nodes: Vec<Beginning> = chunk.iter().map(|(_, node)| node.clone()).collect();
+        let (lanes, tokens) = last_step(chunk);
+        let (mut longer, mut logits) = (batch::Packet::default(), None);
+        if let Some(network) = self.network {
+            longer = packet.select(lanes);
+            logits = network.extend(&mut longer, tokens, self.any_accepted(&nodes));
+        }
+        self.see_all(self.members(&nodes), logits, floors, tally)?;
+        Ok(longer)
     }
 
     fn any_accepted(&self, nodes: &[Beginning]) -> bool {
         nodes.iter().any(|node| self.tree.accepts(node.state))
     }
 
-    /// Takes note of the members among these beginnings.
+    /// One prefix a lane, where the beginning is a member.
+    fn members<'n>(&self, nodes: &'n [Beginning]) -> [Option<&'n [TokenId]>; LANES] {
+        let mut lanes = [None; LANES];
+        for (lane, node) in lanes.iter_mut().zip(nodes) {
+            *lane = self.tree.accepts(node.state).then_some(node.tokens.as_slice());
+        }
+        lanes
+    }
+
+    /// Takes note of one prefix a lane; returns the lanes in which logits are not known to within `most`.
     fn see(
         &self,
-        nodes: &[Beginning],
-        logits: Option<&batch::Logits>,
+        lanes: [Option<&[TokenId]>; LANES],
+        logits: Option<batch::Logits>,
+        most: f64,
+        with: (Digits, &[f64]),
+        tally: &mut Tally,
+    ) -> Vec<usize> {
+        let Some(batch::Logits { middles, mut radius }) = logits else {
+            return (0..LANES).filter(|&l| lanes[l].is_some()).collect();
+        };
+        radius.iter_mut().filter(|r| !(**r <= most)).for_each(|r| *r = f64::INFINITY);
+        tally.see_lanes(self.question, (middles, &radius), lanes, with)
+    }
+
+    /// The same with all digits. What is not known well enough all the same is evaluated with even more of them.
+    fn see_all(
+        &self,
+        lanes: [Option<&[TokenId]>; LANES],
+        logits: Option<batch::Logits>,
+        floors: &[f64],
         tally: &mut Tally,
     ) -> Result<(), PrefixError> {
-        for (l, node) in nodes.iter().enumerate().filter(|(_, node)| self.tree.accepts(node.state)) {
-            let near = logits.filter(|logits| logits.radius[l] <= LOOSE).is_some_and(|logits| {
-                let middles = logits.middles.iter().map(|x| x[l]).collect();
-                tally.see(self.question, Logits::Near(middles, logits.radius[l]), &node.tokens)
-            });
-            if !near {
-                let enclosed = Logits::Enclosed(rigorous::logits(self.model, &node.tokens)?);
-                let _always = tally.see(self.question, enclosed, &node.tokens);
-            }
+        let unknown = self.see(lanes, logits, LOOSE, (Digits::All, floors), tally);
+        for prefix in unknown.into_iter().filter_map(|l| lanes[l]) {
+            tally.see(self.question, &rigorous::logits(self.model, prefix)?, prefix);
         }
         Ok(())
     }
+}
+
+/// Lanes that a chunk goes on from, and its last tokens; the last one stands in for those that are missing.
+fn last_step(chunk: &[(usize, Beginning)]) -> ([usize; LANES], [TokenId; LANES]) {
+    let at = |l: usize| &chunk[l.min(chunk.len() - 1)];
+    (from_fn(|l| at(l).0), from_fn(|l| at(l).1.tokens.last().copied().unwrap_or_default()))
 }

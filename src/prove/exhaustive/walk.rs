@@ -96,6 +96,13 @@ impl<'a> Tree<'a> {
         all
     }
 
+    /// Whether a longer prefix goes on from a beginning of `len` tokens.
+    #[must_use]
+    pub fn goes_on(&self, state: usize, len: usize) -> bool {
+        let left = self.longest.saturating_sub(len);
+        self.automaton.states[state].edges.iter().any(|(_, target)| self.fits(*target, left))
+    }
+
     fn fits(&self, target: usize, left: usize) -> bool {
         left > 0 && self.distance[target] < left
     }

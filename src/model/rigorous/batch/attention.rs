@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The errors of queries and keys come from those of their inputs, `a = R W_q e` and `b_j = R_j W_k e_j`, up to rounding, so that
-//! `|a·x| <= ‖W_qᵀ Rᵀ x‖ |e|`: the root of a quadratic form. On the way from the computed scores to the exact ones, if `|D_j| <= τ
+//! `|a·x + q·b y| <= ‖W_qᵀ Rᵀ x + y W_kᵀ Rᵀ q‖ |e|`: the root of a quadratic form. On the way from the computed scores to the exact ones, if `|D_j| <= τ
 //! <= 0.1`, each weight stays within a factor `e^(2τ)` of `w_j`, and the mean of `D` within `(e^(2τ) − 1) m`, `m = Σ w_j |D_j|`,
 //! of zero. The derivative of the mixture `Σ w_j v_j` is `Σ w_j (D_j − mean D) (v_j − c)` for any fixed `c`, and values that err
 //! by `r_j` move it by `Σ w_j r_j`. So it errs by at most
@@ -29,8 +29,8 @@ use ndarray::s;
 use super::maps::Map;
 use super::{COVER, Centring, Column, Turns};
 use crate::model::{Attention, Scale};
-use crate::num::precise::Precise;
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
+use crate::num::precise::Precise;
 use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
 
 /// Largest error of a score.
@@ -162,7 +162,7 @@ impl Heads {
             if let Some(turns) = turns.last() {
                 all.chunks_exact_mut(dim).for_each(|head| wide::rotate(head, turns));
                 for (radii, length) in radii.iter_mut().zip(&mut roundings).zip(&lengths) {
-                    let turned: Lanes = from_fn(|l| 12.0 * N::EPS * length[l]);
+                    let turned: Lanes = from_fn(|l| 4.0 * N::EPS * length[l]);
                     *radii.0 = from_fn(|l| COVER * (radii.0[l] + turned[l]));
                     *radii.1 = from_fn(|l| COVER * (radii.1[l] + turned[l]));
                 }
@@ -321,7 +321,8 @@ fn mix<N: Number>(
         let steep = query.forms[1].root(turned);
         let length = query.length;
         let c: Lanes = from_fn(|l| {
-            (steep[l] + 1e-13 * length[l] * query.forms[1].size) * cell.input[l] + length[l] * sizes.key_rounding[l]
+            (steep[l] + 1e-13 * length[l] * query.forms[1].size) * cell.input[l]
+                + length[l] * sizes.key_rounding[l]
         });
         all_moves = from_fn(|l| all_moves[l] + share[l] * c[l]);
         all_radii = from_fn(|l| all_radii[l] + share[l] * sizes.key_radius[l]);
@@ -342,13 +343,14 @@ fn mix<N: Number>(
         let steep = query.forms[0].root(turned);
         let off: Lanes = from_fn(|l| {
             let lost = 1e-13 * key_top[l];
-            let own = (steep[l] + lost * query.forms[0].size) * query.input[l] + query.rounding[l] * (apart[l] + lost);
+            let own = (steep[l] + lost * query.forms[0].size) * query.input[l]
+                + query.rounding[l] * (apart[l] + lost);
             // (1 − w) c for the own key and w c for all others.
             let keys = ((1.0 - 2.0 * share[l]) * c[l] + all_moves[l]).abs() + 1e-13 * (c[l] + all_moves[l]);
             let both = query.radius[l] * (sizes.key_radius[l] + all_radii[l]);
-            let rounding = (dim as f64 + 6.0) * N::EPS * query.length[l] * 2.0 * key_top[l];
+            let rounding = (0.5 * dim as f64 + 6.0) * N::EPS * query.length[l] * 2.0 * key_top[l];
             let shift = 2.0 * N::EPS * (top[l] - score.hi()[l] + all_shifts[l]);
-            let off = COVER * (scale * (own + keys + both + rounding) + shift + 8.0 * N::EXP_EPS);
+            let off = COVER * (scale * (own + keys + both + rounding) + shift + 5.0 * N::EXP_EPS);
             // With one position the weight is one, whatever its score; what is not known stays so.
             if cells.len() == 1 { 0.0 * off } else { off }
         });
@@ -369,7 +371,7 @@ fn mix<N: Number>(
     let n = cells.len() as f64;
     from_fn(|l| {
         // e^0.2 < 1.23
-        let total = 1.23 * (moved[l] + passed[l]) + (2.0 * n + 12.0) * N::EPS * value_top[l];
+        let total = 1.23 * (moved[l] + passed[l]) + (n + 8.0) * N::EPS * value_top[l];
         if worst[l] <= MOST { COVER * total + TINY } else { f64::INFINITY }
     })
 }
