@@ -1,9 +1,9 @@
 //! Prefixes per second of the exhaustive prover on one thread: all continuations of eight beginnings by one token, all tokens
 //! asked for at once.
 //!
-//! `cargo bench --bench exhaustive`; each line names the weights that a prefix is multiplied with. A product takes eleven
-//! vector operations in double-double arithmetic, and the machine's peak is two of them a cycle and vector of four, so that
-//! `22 · weights · prefixes/s` over `8 · cycles/s` is the share of it that the products alone reach.
+//! `cargo bench --bench exhaustive`; each line names the weights that a prefix is multiplied with. Nearly all prefixes take one
+//! multiply-add in floats for each of them, so that `2 · weights · prefixes/s` is the rate in operations per second; with
+//! 256-bit vectors the peak is sixteen of them a cycle.
 
 use std::hint::black_box;
 use std::path::PathBuf;
