@@ -279,7 +279,7 @@ mod tests {
         let mut tally = question.start();
         let seen: [(&[TokenId], [f64; 2]); 3] =
             [(&[4], [0.0, 0.0]), (&[2], [0.01, 0.0]), (&[3], [-1.0, 0.0])];
-        assert!(see(&mut tally, question, &seen, 0.1, Digits::Few).is_empty());
+        assert!(see(&mut tally, question, &seen, 0.05, Digits::Few).is_empty());
         assert_eq!(tally.all[0].upper, f64::NEG_INFINITY);
         assert!(tally.take_open(2).is_empty());
         assert_eq!(tally.take_open(0), [[2], [3], [4]], "the third is best for the second token");
