@@ -22,15 +22,17 @@ pub use kernels::{
 
 /// Numbers in a [`Wide`].
 pub const LANES: usize = 8;
-/// Absolute error of a whole kernel by underflow, with room to spare.
-pub const TINY: f64 = 1e-280;
+/// Absolute error of a whole kernel by underflow, with room to spare: a length computed from squares that underflow lacks
+/// `√(n 2^−1074)` at most.
+pub const TINY: f64 = 1e-150;
 
 /// A float per lane.
 pub type Lanes = [f64; LANES];
 
 /// Eight numbers of some precision.
 ///
-/// Law: every operation errs by at most [`Number::EPS`] of its result, exponentials by [`Number::EXP_EPS`].
+/// Law: every operation errs by at most [`Number::EPS`] of its result, sums and products by half of that, exponentials by
+/// [`Number::EXP_EPS`].
 pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// Relative error of one operation.
     const EPS: f64;

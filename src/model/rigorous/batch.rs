@@ -138,8 +138,8 @@ impl<'m> Network<'m> {
                 Step::Attention(heads) => {
                     let history: Vec<&Cell<N>> =
                         packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
-                    let (cell, added) =
-                        heads.apply(&column, self.turns.get(..=position).unwrap_or_default(), &history);
+                    let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
+                    let (cell, added) = heads.apply(&column, turns, &history);
                     cells.push(cell);
                     added
                 }
@@ -184,14 +184,12 @@ impl<N: Number> Packet<N> {
         };
         Packet { cells: self.cells.iter().map(chosen).collect() }
     }
-}
 
-impl Packet<Wide> {
     /// The same in floats.
     #[must_use]
     pub fn rounded(&self) -> Packet<Lanes> {
         let rounded =
-            |layers: &Arc<Vec<Cell<Wide>>>| Arc::new(layers.iter().map(Cell::rounded).collect::<Vec<_>>());
+            |layers: &Arc<Vec<Cell<N>>>| Arc::new(layers.iter().map(Cell::rounded).collect::<Vec<_>>());
         Packet { cells: self.cells.iter().map(rounded).collect() }
     }
 }
@@ -233,7 +231,8 @@ impl<N: Number> Column<N> {
         z.radius = from_fn(|l| {
             let moved = self.radius[l] + if centred { (d + 8.0) * N::EPS * before[l] } else { 0.0 };
             let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
-            let passed = if least > 0.0 { moved / least } else { f64::INFINITY };
+            // A length that overflows leaves a quotient of zero.
+            let passed = if least > 0.0 && before[l].is_finite() { moved / least } else { f64::INFINITY };
             COVER * (passed + (0.25 * d + 8.0) * N::EPS * after[l]) + TINY
         });
         z

@@ -1,8 +1,8 @@
 //! The exhaustive prover: every prefix of a finite language, evaluated rigorously.
 //!
 //! Prefixes are walked as a tree, so that what a beginning leaves behind (keys and values) is computed once, eight
-//! beginnings at a time. The last step of most prefixes is computed in floats with a proved error; those that come so close to the
-//! maximum that the error matters are computed again with more digits. The largest upper end over all prefixes bounds
+//! beginnings at a time. Most is computed in floats with a proved error; prefixes whose error is not negligible and that come so
+//! close to the maximum that it matters are computed again with more digits. The largest upper end over all prefixes bounds
 //! the maximum, and the prefix with the largest lower end is a witness; the two differ by the width of one enclosure.
 //! Units of work run in rounds on all cores; after each round the state of the run (how many units, and the extremes so
 //! far) can be stored, and a later run goes on from there.
@@ -25,7 +25,7 @@ use crate::spec::language::Automaton;
 pub use session::{ExhaustiveError, Session, is_open};
 use tally::CROWD;
 pub use tally::{Best, Extremes, Question, Tally};
-use unit::Worker;
+use unit::{Worker, floats_suffice};
 use walk::{Tree, Unit};
 
 /// Units that run side by side.
@@ -150,8 +150,9 @@ impl<'a> Exhaustive<'a> {
         let skipped: f64 = units.by_ref().take(state.units).map(|unit| self.tree.size(&unit)).sum();
         let mut pace = Pace { done: skipped, all: self.tree.nodes(), seconds: 0.0, here: 0.0 };
         let (begin, mut stored): (Instant, Option<Instant>) = (Instant::now(), None);
-        let worker =
-            Worker { model: self.model, network: self.network.as_ref(), tree: &self.tree, question, limits };
+        let (network, tree) = (self.network.as_ref(), &self.tree);
+        let in_floats = network.is_some_and(|network| floats_suffice(network, tree));
+        let worker = Worker { model: self.model, network, tree, in_floats, question, limits };
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();
             if round.is_empty() {

@@ -23,8 +23,8 @@ pub enum Question<'q> {
 
 /// How well logits are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Digits {
-    /// As floats allow: better ones can be had.
+enum Digits {
+    /// Better ones can be had.
     Few,
     /// What is seen is final.
     All,
@@ -138,16 +138,18 @@ impl Tally {
     /// Takes into account what is known after eight prefixes, one a lane (`None` for a lane that does not count): middles
     /// `[vocabulary]` and their radius. Returns the lanes in which too little is known; they change nothing.
     ///
-    /// Values below `floors`, one per quantity, are not taken note of.
+    /// Values below `floors`, one per quantity, are not taken note of. Lanes with a radius of more than `enough` stay open.
     #[must_use]
     pub fn see_lanes(
         &mut self,
         question: Question<'_>,
         (middles, radius): (Vec<Lanes>, &Lanes),
         prefixes: [Option<&[TokenId]>; LANES],
-        (digits, floors): (Digits, &[f64]),
+        (enough, floors): (f64, &[f64]),
     ) -> Vec<usize> {
         let mut lost = Vec::new();
+        let digits: [Digits; LANES] =
+            std::array::from_fn(|l| if radius[l] <= enough { Digits::All } else { Digits::Few });
         match question {
             Question::Probabilities(tokens) => {
                 let softmax = Softmax::new(middles, radius);
@@ -164,7 +166,7 @@ impl Tally {
                         if let Some(prefix) = prefixes[l]
                             && !(value.hi() < *floor)
                         {
-                            extremes.see(value, prefix, digits);
+                            extremes.see(value, prefix, digits[l]);
                         }
                     }
                 }
@@ -178,7 +180,7 @@ impl Tally {
                         continue;
                     }
                     let logits = middles.iter().map(|x| Interval::point(x[l]) + around).collect();
-                    self.all[0].see(predicate.excess(&[logits]), prefix, digits);
+                    self.all[0].see(predicate.excess(&[logits]), prefix, digits[l]);
                 }
             }
         }
@@ -231,12 +233,12 @@ mod tests {
         question: Question<'_>,
         seen: &[(&[TokenId], [f64; 2])],
         radius: f64,
-        digits: Digits,
+        enough: f64,
     ) -> Vec<usize> {
         let lane = |l: usize| seen.get(l).map_or([0.0; 2], |seen| seen.1);
         let middles = vec![std::array::from_fn(|l| lane(l)[0]), std::array::from_fn(|l| lane(l)[1])];
         let prefixes = std::array::from_fn(|l| seen.get(l).map(|seen| seen.0));
-        tally.see_lanes(question, (middles, &[radius; LANES]), prefixes, (digits, &[f64::NEG_INFINITY; 2]))
+        tally.see_lanes(question, (middles, &[radius; LANES]), prefixes, (enough, &[f64::NEG_INFINITY; 2]))
     }
 
     #[test]
@@ -247,7 +249,7 @@ mod tests {
         let tally = |order: [usize; 4]| {
             let mut halves = [question.start(), question.start()];
             for (i, k) in order.into_iter().enumerate() {
-                assert!(see(&mut halves[i % 2], question, &[seen[k]], 1e-12, Digits::All).is_empty());
+                assert!(see(&mut halves[i % 2], question, &[seen[k]], 1e-12, f64::INFINITY).is_empty());
             }
             let [mut a, b] = halves;
             a.merge(b);
@@ -265,9 +267,9 @@ mod tests {
     fn what_is_not_known_is_not_seen() {
         let question = Question::Probabilities(&[0, 1]);
         let mut tally = question.start();
-        assert_eq!(see(&mut tally, question, &[(&[1], [0.0, f64::NAN])], 0.0, Digits::All), [0]);
+        assert_eq!(see(&mut tally, question, &[(&[1], [0.0, f64::NAN])], 0.0, f64::INFINITY), [0]);
         assert_eq!(
-            see(&mut tally, question, &[(&[1], [0.0; 2]), (&[2], [1.0; 2])], f64::INFINITY, Digits::Few),
+            see(&mut tally, question, &[(&[1], [0.0; 2]), (&[2], [1.0; 2])], f64::INFINITY, 0.0),
             [0, 1]
         );
         assert_eq!(tally, question.start());
@@ -279,17 +281,17 @@ mod tests {
         let mut tally = question.start();
         let seen: [(&[TokenId], [f64; 2]); 3] =
             [(&[4], [0.0, 0.0]), (&[2], [0.01, 0.0]), (&[3], [-1.0, 0.0])];
-        assert!(see(&mut tally, question, &seen, 0.05, Digits::Few).is_empty());
+        assert!(see(&mut tally, question, &seen, 0.05, 0.0).is_empty());
         assert_eq!(tally.all[0].upper, f64::NEG_INFINITY);
         assert!(tally.take_open(2).is_empty());
         assert_eq!(tally.take_open(0), [[2], [3], [4]], "the third is best for the second token");
-        assert!(see(&mut tally, question, &seen, 0.0, Digits::All).is_empty());
+        assert!(see(&mut tally, question, &seen, 0.0, f64::INFINITY).is_empty());
         let best = tally.all[0].best.as_ref().unwrap();
         assert_eq!((best.prefix.as_slice(), tally.all[0].upper), (&[2][..], best.upper));
         // Now the float's enclosure of the first one is left behind, and one above is not.
-        assert!(see(&mut tally, question, &seen[..1], 1e-4, Digits::Few).is_empty());
+        assert!(see(&mut tally, question, &seen[..1], 1e-4, 0.0).is_empty());
         assert!(tally.take_open(0).is_empty());
-        assert!(see(&mut tally, question, &[(&[7], [0.02, 0.0])], 1e-4, Digits::Few).is_empty());
+        assert!(see(&mut tally, question, &[(&[7], [0.02, 0.0])], 1e-4, 0.0).is_empty());
         let mut merged = question.start();
         merged.merge(tally);
         assert_eq!(merged.take_open(0), [[7]]);

@@ -1,19 +1,22 @@
 //! One unit of work: every prefix of a unit, evaluated rigorously, eight at a time.
 //!
-//! What others go on from is computed in double-double numbers, the last step to a prefix that nothing goes on from in floats.
+//! In floats where a probe says that they suffice; else what others go on from is computed in double-double numbers, and the last
+//! step to a prefix that nothing goes on from in floats. What floats say too little about is evaluated with all digits.
 
 use std::array::from_fn;
 
 use crate::limits::Limits;
 use crate::model::rigorous::{self, batch};
 use crate::model::{Model, PrefixError, TokenId};
-use crate::num::wide::{LANES, Lanes, Wide};
+use crate::num::wide::{LANES, Lanes, Number, Wide};
 
-use super::tally::{CROWD, Digits, Question, Tally};
+use super::tally::{CROWD, Question, Tally};
 use super::walk::{Beginning, Tree, Unit};
 
-/// Largest radius of logits that is left as it is.
+/// Largest radius of logits that is left as it is if all digits do no better.
 const LOOSE: f64 = 1e-7;
+/// Radius of logits that no other evaluation has to improve: it widens the final enclosure of a probability by as much.
+const ENOUGH: f64 = 1e-10;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
 const VAGUE: f64 = 0.25;
 
@@ -26,6 +29,8 @@ pub struct Worker<'a> {
     pub network: Option<&'a batch::Network<'a>>,
     /// The prefixes.
     pub tree: &'a Tree<'a>,
+    /// Whether [floats suffice](floats_suffice).
+    pub in_floats: bool,
     /// What is asked.
     pub question: Question<'a>,
     /// When to end.
@@ -38,8 +43,12 @@ impl Worker<'_> {
     /// # Errors
     /// A prefix that the model does not accept.
     pub fn run(&self, unit: &Unit, floors: &[f64]) -> Result<Option<Tally>, PrefixError> {
+        if self.in_floats { self.run_in::<Lanes>(unit, floors) } else { self.run_in::<Wide>(unit, floors) }
+    }
+
+    fn run_in<N: Number>(&self, unit: &Unit, floors: &[f64]) -> Result<Option<Tally>, PrefixError> {
         let mut tally = self.question.start();
-        let mut packet = batch::Packet::default();
+        let mut packet = batch::Packet::<N>::default();
         let nodes = &unit.beginnings;
         let len = nodes[0].tokens.len();
         let mut logits = None;
@@ -50,7 +59,7 @@ impl Worker<'_> {
                 logits = network.extend(&mut packet, tokens, last && self.any_accepted(nodes));
             }
         }
-        self.see_all(self.members(nodes), logits, floors, &mut tally)?;
+        self.see_all::<N>(self.members(nodes), logits, floors, &mut tally)?;
         let finished = !unit.deep || self.descend(&packet, nodes, floors, &mut tally)?;
         Ok(finished.then_some(tally))
     }
@@ -80,13 +89,13 @@ impl Worker<'_> {
         }
         let lanes = from_fn(|l| prefixes.get(l).map(Vec::as_slice));
         let floors = vec![f64::NEG_INFINITY; tally.all.len()];
-        self.see_all(lanes, logits, &floors, tally)
+        self.see_all::<Wide>(lanes, logits, &floors, tally)
     }
 
     /// Goes on from eight beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
-    fn descend(
+    fn descend<N: Number>(
         &self,
-        packet: &batch::Packet<Wide>,
+        packet: &batch::Packet<N>,
         nodes: &[Beginning],
         floors: &[f64],
         tally: &mut Tally,
@@ -130,7 +139,7 @@ impl Worker<'_> {
                 network.extend(&mut packet, tokens, true)
             });
             let nodes: Vec<Beginning> = chunk.iter().map(|(_, node)| node.clone()).collect();
-            let unknown = self.see(self.members(&nodes), logits, VAGUE, (Digits::Few, floors), tally);
+            let unknown = self.see(self.members(&nodes), logits, VAGUE, (ENOUGH, floors), tally);
             vague.extend(unknown.into_iter().map(|l| chunk[l].clone()));
             while vague.len() >= LANES {
                 let rest = vague.split_off(LANES);
@@ -145,14 +154,14 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// One step with all digits from the lanes of a packet; takes note of the members, and returns what they leave behind.
-    fn go_on(
+    /// One step from the lanes of a packet; takes note of the members, and returns what they leave behind.
+    fn go_on<N: Number>(
         &self,
-        packet: &batch::Packet<Wide>,
+        packet: &batch::Packet<N>,
         chunk: &[(usize, Beginning)],
         floors: &[f64],
         tally: &mut Tally,
-    ) -> Result<batch::Packet<Wide>, PrefixError> {
+    ) -> Result<batch::Packet<N>, PrefixError> {
         let nodes: Vec<Beginning> = chunk.iter().map(|(_, node)| node.clone()).collect();
         let (lanes, tokens) = last_step(chunk);
         let (mut longer, mut logits) = (batch::Packet::default(), None);
@@ -160,7 +169,7 @@ impl Worker<'_> {
             longer = packet.select(lanes);
             logits = network.extend(&mut longer, tokens, self.any_accepted(&nodes));
         }
-        self.see_all(self.members(&nodes), logits, floors, tally)?;
+        self.see_all::<N>(self.members(&nodes), logits, floors, tally)?;
         Ok(longer)
     }
 
@@ -183,7 +192,7 @@ impl Worker<'_> {
         lanes: [Option<&[TokenId]>; LANES],
         logits: Option<batch::Logits>,
         most: f64,
-        with: (Digits, &[f64]),
+        with: (f64, &[f64]),
         tally: &mut Tally,
     ) -> Vec<usize> {
         let Some(batch::Logits { middles, mut radius }) = logits else {
@@ -193,20 +202,39 @@ impl Worker<'_> {
         tally.see_lanes(self.question, (middles, &radius), lanes, with)
     }
 
-    /// The same with all digits. What is not known well enough all the same is evaluated with even more of them.
-    fn see_all(
+    /// The same; what is not known well enough is evaluated with more digits.
+    fn see_all<N: Number>(
         &self,
         lanes: [Option<&[TokenId]>; LANES],
         logits: Option<batch::Logits>,
         floors: &[f64],
         tally: &mut Tally,
     ) -> Result<(), PrefixError> {
-        let unknown = self.see(lanes, logits, LOOSE, (Digits::All, floors), tally);
-        for prefix in unknown.into_iter().filter_map(|l| lanes[l]) {
-            tally.see(self.question, &rigorous::logits(self.model, prefix)?, prefix);
+        let all_digits = N::EPS <= Wide::EPS || self.network.is_none();
+        let (most, enough) = if all_digits { (LOOSE, f64::INFINITY) } else { (VAGUE, ENOUGH) };
+        let unknown = self.see(lanes, logits, most, (enough, floors), tally);
+        let prefixes: Vec<Vec<TokenId>> =
+            unknown.into_iter().filter_map(|l| lanes[l].map(<[_]>::to_vec)).collect();
+        if all_digits {
+            for prefix in &prefixes {
+                tally.see(self.question, &rigorous::logits(self.model, prefix)?, prefix);
+            }
+        } else if !prefixes.is_empty() {
+            self.enclose(&prefixes, tally)?;
         }
         Ok(())
     }
+}
+
+/// Whether the longest prefixes can be evaluated in floats all along, judged by one of them.
+pub fn floats_suffice(network: &batch::Network<'_>, tree: &Tree<'_>) -> bool {
+    let (mut packet, mut state, mut len) = (batch::Packet::<Lanes>::default(), 0, 0);
+    let mut logits = None;
+    while let Some(&(token, target)) = tree.next(state, len).first() {
+        logits = network.extend(&mut packet, [token; LANES], true);
+        (state, len) = (target, len + 1);
+    }
+    logits.is_some_and(|logits: batch::Logits| logits.radius.iter().all(|r| *r <= ENOUGH))
 }
 
 /// Lanes that a chunk goes on from, and its last tokens; the last one stands in for those that are missing.

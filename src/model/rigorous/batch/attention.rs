@@ -274,6 +274,8 @@ fn mix<N: Number>(
 ) -> Lanes {
     let Scratch { scores, weights, shares, mean_key, centre, turned, offs, moves } = scratch;
     let dim = query.query.len();
+    // What means over the positions, differences of these and rotations of them lose in floats, as a part of their length.
+    let lossy = 1e-13 + cells.len() as f64 * f64::EPSILON;
     let part = query.kv * dim..(query.kv + 1) * dim;
     scores.clear();
     for cell in cells {
@@ -321,7 +323,7 @@ fn mix<N: Number>(
         let steep = query.forms[1].root(turned);
         let length = query.length;
         let c: Lanes = from_fn(|l| {
-            (steep[l] + 1e-13 * length[l] * query.forms[1].size) * cell.input[l]
+            (steep[l] + lossy * length[l] * query.forms[1].size) * cell.input[l]
                 + length[l] * sizes.key_rounding[l]
         });
         all_moves = from_fn(|l| all_moves[l] + share[l] * c[l]);
@@ -342,11 +344,11 @@ fn mix<N: Number>(
         turn_back(turned, turns.get(cells.len() - 1));
         let steep = query.forms[0].root(turned);
         let off: Lanes = from_fn(|l| {
-            let lost = 1e-13 * key_top[l];
+            let lost = lossy * key_top[l];
             let own = (steep[l] + lost * query.forms[0].size) * query.input[l]
                 + query.rounding[l] * (apart[l] + lost);
             // (1 − w) c for the own key and w c for all others.
-            let keys = ((1.0 - 2.0 * share[l]) * c[l] + all_moves[l]).abs() + 1e-13 * (c[l] + all_moves[l]);
+            let keys = ((1.0 - 2.0 * share[l]) * c[l] + all_moves[l]).abs() + lossy * (c[l] + all_moves[l]);
             let both = query.radius[l] * (sizes.key_radius[l] + all_radii[l]);
             let rounding = (0.5 * dim as f64 + 6.0) * N::EPS * query.length[l] * 2.0 * key_top[l];
             let shift = 2.0 * N::EPS * (top[l] - score.hi()[l] + all_shifts[l]);
@@ -363,7 +365,7 @@ fn mix<N: Number>(
         let apart = wide::distance(&cell.values[part.clone()], centre);
         let radius = &cell.sizes[query.kv].value_radius;
         moved = from_fn(|l| {
-            let apart = COVER * apart[l] + 1e-13 * value_top[l];
+            let apart = COVER * apart[l] + lossy * value_top[l];
             moved[l] + share[l] * (off[l] + 0.23 * mean_off[l]) * apart
         });
         passed = from_fn(|l| passed[l] + share[l] * radius[l]);
@@ -395,12 +397,10 @@ impl<N: Number> Cell<N> {
             sizes: self.sizes.iter().map(size).collect(),
         }
     }
-}
 
-impl Cell<Wide> {
     /// The same in floats, each within a unit roundoff of its number.
     pub fn rounded(&self) -> Cell<Lanes> {
-        let all = |x: &[Wide]| x.iter().map(|x| x.hi).collect();
+        let all = |x: &[N]| x.iter().map(|x| *x.hi()).collect();
         let off = |radius: &Lanes, length: &Lanes| -> Lanes {
             from_fn(|l| COVER * (radius[l] + ROUNDOFF_F64 * length[l]) + TINY)
         };

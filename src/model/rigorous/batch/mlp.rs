@@ -108,6 +108,7 @@ impl Neurons {
         let radius = from_fn(|l| {
             let along: f64 = sums.directions.iter().map(|d| d[l] * d[l]).sum();
             let near = (along + self.form.rest * sums.squares[l]).sqrt();
+            // No direction is longer than the root of the trace, which is at most MOST times the largest eigenvalue.
             let rounding_of_form = 1e-9 * (self.form.most * sums.squares[l]).sqrt();
             let steep = COVER * (near + rounding_of_form + (self.form.most * sums.off[l]).sqrt());
             let rows = COVER * sums.rows[l].sqrt();
