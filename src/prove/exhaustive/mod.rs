@@ -160,7 +160,7 @@ impl<'a> Exhaustive<'a> {
                 watch.store(&state);
                 return Ok(Seen { tally: state.tally, complete: true, stopped: None });
             }
-            let floors: Vec<f64> = state.tally.all.iter().map(Extremes::floor).collect();
+            let floors = state.tally.floors();
             let run = |unit: &Unit| worker.run(unit, &floors);
             let found = round.par_iter().map(run).collect::<Result<Vec<_>, _>>()?;
             // What came after a unit that was cut off is dropped: the state is a number of units.

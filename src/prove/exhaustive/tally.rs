@@ -30,8 +30,11 @@ enum Digits {
     All,
 }
 
-/// Prefixes that are open for one quantity before they have to be enclosed again.
+/// Prefixes that are open for one quantity before they have to be enclosed again: at the end of a round, and within a unit, where
+/// most of them will be left behind by what other units find.
 pub const CROWD: usize = 12;
+/// See [`CROWD`].
+pub const HOARD: usize = 1024;
 
 /// The extremes of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -206,14 +209,35 @@ impl Tally {
         other.all.into_iter().enumerate().for_each(|(which, other)| self.merge_at(which, other));
     }
 
+    /// The greatest lower ends.
+    #[must_use]
+    pub fn floors(&self) -> Vec<f64> {
+        self.all.iter().map(Extremes::floor).collect()
+    }
+
     /// Takes those prefixes out that are open for a quantity with more than `crowd` of them, each once and in order. They must be
     /// seen again with all digits.
     #[must_use]
     pub fn take_open(&mut self, crowd: usize) -> Vec<Vec<TokenId>> {
-        let crowded = self.all.iter().filter(|extremes| extremes.open.len() > crowd);
-        let taken: BTreeSet<(usize, Vec<TokenId>)> = crowded
-            .flat_map(|extremes| extremes.open.iter().map(|open| (open.prefix.len(), open.prefix.clone())))
-            .collect();
+        self.take(crowd, |_, _| true)
+    }
+
+    /// The same for the best one of each such quantity only.
+    #[must_use]
+    pub fn take_best(&mut self, crowd: usize) -> Vec<Vec<TokenId>> {
+        self.take(crowd, |best, open| best.is_some_and(|best| best.prefix == open.prefix))
+    }
+
+    fn take(&mut self, crowd: usize, wanted: fn(Option<&Best>, &Best) -> bool) -> Vec<Vec<TokenId>> {
+        let mut taken: BTreeSet<(usize, Vec<TokenId>)> = BTreeSet::new();
+        for extremes in &mut self.all {
+            let floor = extremes.floor();
+            extremes.open.retain(|open| !(open.upper < floor));
+            if extremes.open.len() > crowd {
+                let chosen = extremes.open.iter().filter(|open| wanted(extremes.best.as_ref(), open));
+                taken.extend(chosen.map(|open| (open.prefix.len(), open.prefix.clone())));
+            }
+        }
         if !taken.is_empty() {
             for extremes in &mut self.all {
                 extremes.open.retain(|open| !taken.contains(&(open.prefix.len(), open.prefix.clone())));
@@ -284,6 +308,7 @@ mod tests {
         assert!(see(&mut tally, question, &seen, 0.05, 0.0).is_empty());
         assert_eq!(tally.all[0].upper, f64::NEG_INFINITY);
         assert!(tally.take_open(2).is_empty());
+        assert_eq!(tally.clone().take_best(0), [[2], [3]], "the best for each token");
         assert_eq!(tally.take_open(0), [[2], [3], [4]], "the third is best for the second token");
         assert!(see(&mut tally, question, &seen, 0.0, f64::INFINITY).is_empty());
         let best = tally.all[0].best.as_ref().unwrap();

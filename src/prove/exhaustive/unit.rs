@@ -5,12 +5,14 @@
 
 use std::array::from_fn;
 
+use rayon::prelude::*;
+
 use crate::limits::Limits;
 use crate::model::rigorous::{self, batch};
 use crate::model::{Model, PrefixError, TokenId};
 use crate::num::wide::{LANES, Lanes, Number, Wide};
 
-use super::tally::{CROWD, Question, Tally};
+use super::tally::{HOARD, Question, Tally};
 use super::walk::{Beginning, Tree, Unit};
 
 /// Largest radius of logits that is left as it is if all digits do no better.
@@ -18,7 +20,7 @@ const LOOSE: f64 = 1e-7;
 /// Radius of logits that no other evaluation has to improve: it widens the final enclosure of a probability by as much.
 const ENOUGH: f64 = 1e-10;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
-const VAGUE: f64 = 0.25;
+const VAGUE: f64 = 2.0;
 
 /// What evaluates.
 #[derive(Debug, Clone, Copy)]
@@ -64,20 +66,38 @@ impl Worker<'_> {
         Ok(finished.then_some(tally))
     }
 
-    /// Encloses the open prefixes of crowded quantities with all digits.
+    /// Encloses the open prefixes of crowded quantities with all digits, the best ones first: what they reach leaves many of the
+    /// others behind.
     ///
     /// # Errors
     /// A prefix that the model does not accept.
     pub fn settle(&self, tally: &mut Tally, crowd: usize) -> Result<(), PrefixError> {
-        let prefixes = tally.take_open(crowd);
-        for same_length in prefixes.chunk_by(|a, b| a.len() == b.len()) {
-            same_length.chunks(LANES).try_for_each(|chunk| self.enclose(chunk, tally))?;
-        }
+        let best = tally.take_best(crowd);
+        self.enclose_all(&best, tally)?;
+        let others = tally.take_open(crowd);
+        self.enclose_all(&others, tally)
+    }
+
+    /// Sees prefixes, ordered by their length, with all digits.
+    fn enclose_all(&self, prefixes: &[Vec<TokenId>], tally: &mut Tally) -> Result<(), PrefixError> {
+        let same_length = prefixes.chunk_by(|a, b| a.len() == b.len());
+        let chunks: Vec<&[Vec<TokenId>]> = same_length.flat_map(|all| all.chunks(LANES)).collect();
+        let floors = tally.floors();
+        let enclosed = chunks.par_iter().map(|chunk| {
+            let mut part = self.question.start();
+            self.enclose(chunk, &floors, &mut part).map(|()| part)
+        });
+        enclosed.collect::<Result<Vec<_>, _>>()?.into_iter().for_each(|part| tally.merge(part));
         Ok(())
     }
 
     /// Sees up to eight prefixes of the same length with all digits.
-    fn enclose(&self, prefixes: &[Vec<TokenId>], tally: &mut Tally) -> Result<(), PrefixError> {
+    fn enclose(
+        &self,
+        prefixes: &[Vec<TokenId>],
+        floors: &[f64],
+        tally: &mut Tally,
+    ) -> Result<(), PrefixError> {
         let mut packet = batch::Packet::<Wide>::default();
         let mut logits = None;
         if let Some(network) = self.network {
@@ -88,8 +108,7 @@ impl Worker<'_> {
             }
         }
         let lanes = from_fn(|l| prefixes.get(l).map(Vec::as_slice));
-        let floors = vec![f64::NEG_INFINITY; tally.all.len()];
-        self.see_all::<Wide>(lanes, logits, &floors, tally)
+        self.see_all::<Wide>(lanes, logits, floors, tally)
     }
 
     /// Goes on from eight beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
@@ -146,7 +165,7 @@ impl Worker<'_> {
                 self.go_on(packet, &vague, floors, tally)?;
                 vague = rest;
             }
-            self.settle(tally, CROWD)?;
+            self.settle(tally, HOARD)?;
         }
         if !vague.is_empty() {
             self.go_on(packet, &vague, floors, tally)?;
@@ -220,7 +239,7 @@ impl Worker<'_> {
                 tally.see(self.question, &rigorous::logits(self.model, prefix)?, prefix);
             }
         } else if !prefixes.is_empty() {
-            self.enclose(&prefixes, tally)?;
+            self.enclose(&prefixes, floors, tally)?;
         }
         Ok(())
     }
