@@ -21,6 +21,7 @@ mod choice;
 mod linear;
 mod norm;
 mod product;
+mod quadratic;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,8 @@ pub struct Group {
     id: u64,
     shape: Shape,
     size: usize,
+    /// Whether products of its symbols have symbols of their own, the group that comes next ([`bilinear`]).
+    squares: bool,
 }
 
 /// Hands out fresh groups.
@@ -70,7 +73,16 @@ impl Symbols {
     /// A group that no form has yet.
     pub fn fresh(&mut self, shape: Shape, size: usize) -> Group {
         self.next += 1;
-        Group { id: self.next, shape, size }
+        Group { id: self.next, shape, size, squares: false }
+    }
+
+    /// The same, where products of two of its symbols are kept track of: of a box or a ball.
+    pub fn fresh_with_squares(&mut self, shape: Shape, size: usize) -> Group {
+        assert!(shape != Shape::Choice, "a choice has no squares");
+        let group = Group { squares: true, ..self.fresh(shape, size) };
+        // The number of the group of products.
+        self.next += 1;
+        group
     }
 }
 

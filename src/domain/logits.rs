@@ -27,6 +27,8 @@ pub struct Logits<'n> {
     length: f64,
     /// Logits without biases as a product: a form `[vocabulary]`, and a positive factor that all of it is multiplied by.
     product: Option<(Form, Interval)>,
+    /// The same logits, enclosed in another way.
+    other: Option<Box<Logits<'n>>>,
 }
 
 /// What is known about one token after the prefixes of a region.
@@ -52,7 +54,13 @@ impl<'n> Logits<'n> {
             let bias: Vec<f64> = (0..network.vocab).map(|j| -network.head.bias(j).mid_rad().0).collect();
             (y.map(&network.head).shifted(&bias), scale)
         });
-        Logits { network, linear, delta, gamma, length, product }
+        Logits { network, linear, delta, gamma, length, product, other: None }
+    }
+
+    /// What both say about the same region.
+    #[must_use]
+    pub(super) fn and(self, other: Logits<'n>) -> Logits<'n> {
+        Logits { other: Some(Box::new(other)), ..self }
     }
 
     /// Margins and probability of one token, which has to exist.
@@ -87,7 +95,13 @@ impl<'n> Logits<'n> {
         }
         margins[t] = Interval::ZERO;
         let probability = self.probability(t, &margins, &linear, &delta);
-        Outlook { margins, probability }
+        match self.other.as_ref().map(|other| other.outlook(token)) {
+            Some(other) => Outlook {
+                margins: margins.into_iter().zip(other.margins).map(|(a, b)| meet(a, b)).collect(),
+                probability: meet(probability, other.probability),
+            },
+            None => Outlook { margins, probability },
+        }
     }
 
     fn probability(&self, t: usize, margins: &[Interval], linear: &Form, delta: &Form) -> Interval {

@@ -31,6 +31,9 @@ pub struct EmbeddingBall<'a> {
     pub radius: f64,
 }
 
+/// Most symbols whose squares are kept track of.
+const WITH_SQUARES: usize = 64;
+
 /// Tokens that are enclosed together; one alone is enclosed exactly.
 pub type Cluster = Vec<TokenId>;
 
@@ -113,6 +116,18 @@ impl Network {
         }
         let first = ball.positions.iter().copied().min().unwrap_or(n - 1);
         let known = self.known(&ball.prefix[..first])?;
+        // Squares make the bounds on small balls much tighter, and are few enough where one position moves.
+        let squares = ball.positions.len() == 1 && self.width <= WITH_SQUARES;
+        let last = self.around(ball, &known, squares);
+        let logits = Logits::new(self, &last);
+        if last.is_loose() {
+            return Ok(logits.and(Logits::new(self, &self.around(ball, &known, false))));
+        }
+        Ok(logits)
+    }
+
+    /// The last residual over a ball that moves no known token.
+    fn around(&self, ball: &EmbeddingBall<'_>, known: &Known, squares: bool) -> Form {
         let mut symbols = Symbols::supply(0);
         let shape = match ball.norm {
             Norm::Linf => Shape::Box,
@@ -123,16 +138,19 @@ impl Network {
             let moved = match ball.positions.contains(&position) {
                 true => {
                     let rows = Array2::from_diag_elem(self.width, ball.radius);
-                    form.with_group(symbols.fresh(shape, self.width), rows)
+                    let group = match squares {
+                        true => symbols.fresh_with_squares(shape, self.width),
+                        false => symbols.fresh(shape, self.width),
+                    };
+                    form.with_group(group, rows)
                 }
                 false => form,
             };
             vec![moved]
         };
-        let columns = (first..n).map(column).collect();
-        let last = residuals(self, &known, columns, Detail::Symbols);
-        let last = last.first().expect("the last position has one alternative");
-        Ok(Logits::new(self, last))
+        let columns = (known.tokens().len()..ball.prefix.len()).map(column).collect();
+        let last = residuals(self, known, columns, Detail::Symbols);
+        last.into_iter().next().expect("the last position has one alternative")
     }
 
     /// One of some tokens at a position; `None` for none.

@@ -34,9 +34,69 @@ pub fn curvature(activation: Activation) -> f64 {
     }
 }
 
+/// A bound `M` with `|φ'''| <= M`; `None` for activations with kinks in φ or φ'.
+///
+/// * erf GELU: `φ''' = pdf(x)(x³ − 4x)`; stationary where `x⁴ − 7x² + 4 = 0`, with values of at most 0.7792 (`x² ≈ 0.628`) and
+///   0.099 (`x² ≈ 6.372`) in size.
+/// * SiLU: `φ''' = 3σ'' + xσ'''` with `|σ''| <= 1/(6√3)`, `σ''' = σ'(1 − 6σ')`, `|1 − 6σ'| <= 1`, and `|x| σ' = y sech²y / 2`
+///   with `y = |x|/2`, which is at most `tanh y / 2 <= 1/2` because `y <= sinh y cosh y`.
+/// * tanh GELU: with `k` as above, `S = sech²k` and `T = tanh k`,
+///   `φ''' = 3Sk''/2 − 3STk'² + xSk'''/2 − 3xSTk'k'' − xS(S − 2T²)k'³`. For `|x| <= 6` a test evaluates this in intervals, cell by
+///   cell. Beyond, `k >= 12`, `S <= 4e^{−2k}`, `k' <= 0.14x²`, `|k''| <= 0.04x²` and `k''' <= 0.22` leave less than `x⁷ e^{−2k}`,
+///   which falls from `6⁷ e^{−24} < 1e-4`.
+#[must_use]
+pub fn third_derivative(activation: Activation) -> Option<f64> {
+    match activation {
+        Activation::Relu | Activation::SquaredRelu => None,
+        Activation::GeluTanh => Some(0.85),
+        Activation::GeluErf => Some(0.78),
+        Activation::Silu => Some(0.79),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::num::{exp, tanh};
+
+    #[test]
+    fn the_third_derivative_of_the_tanh_gelu_stays_within_its_bound() {
+        let pi = Interval::new(std::f64::consts::PI, std::f64::consts::PI.next_up());
+        let c = (Interval::point(2.0) / pi).sqrt();
+        let beta = Interval::new(0.044_715_f64.next_down(), 0.044_715_f64.next_up());
+        let bound = third_derivative(Activation::GeluTanh).unwrap();
+        let step = 1.0 / 4096.0;
+        let mut largest = 0.0f64;
+        // φ''' is odd, as φ − x/2 is even.
+        for i in 0..6 * 4096 {
+            let x = Interval::new(f64::from(i) * step, f64::from(i + 1) * step);
+            let k = c * (x + beta * x * x.square());
+            let (first, second) = (c * (Interval::ONE + beta * x.square() * 3.0), c * beta * x * 6.0);
+            let third = c * beta * 6.0;
+            let t = tanh(k);
+            let s = exp(-k) / (Interval::ONE + exp(k * -2.0)) * 2.0;
+            let s = s.square();
+            let cube = first * first.square();
+            let value = s * second * 1.5 - s * t * first.square() * 3.0 + x * s * third * 0.5
+                - x * s * t * first * second * 3.0
+                - x * s * (s - t.square() * 2.0) * cube;
+            largest = largest.max(value.magnitude());
+        }
+        assert!(largest <= bound && largest > 0.7, "{largest}");
+    }
+
+    proptest! {
+        #[test]
+        fn third_differences_respect_their_bound(x in -12.0f64..12.0, h in 0.02f64..0.5) {
+            for activation in ALL {
+                let Some(bound) = third_derivative(activation) else { continue };
+                let f = |s: f64| value(activation, Interval::point(s));
+                let third = f(x + 1.5 * h) - f(x + 0.5 * h) * 3.0 + f(x - 0.5 * h) * 3.0 - f(x - 1.5 * h);
+                let bound = bound * h * h * h * (1.0 + 1e-9) + 1e-12;
+                prop_assert!(third.lo() <= bound && -bound <= third.hi(), "{activation:?} {x} {h} {third}");
+            }
+        }
+    }
     use proptest::prelude::*;
 
     const ALL: [Activation; 5] = [

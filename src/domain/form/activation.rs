@@ -2,17 +2,23 @@
 //!
 //! Narrow ranges, of radius `r` around `m`: `φ(x) = φ(m) + φ'(m)(x − m) ± M r²/2` with the curvature bound `M` of
 //! [`crate::relax::curvature`]; a difference quotient of step `h` is within `M h / 2` of `φ'(m)`. Wide ranges: the slope of
-//! the chord, and the exact extremes of `φ(x) − slope · x` over the tabulated graph of φ ([`Graph::lower_bound`]).
+//! the chord, and the exact extremes of `φ(x) − slope · x` over the tabulated graph of φ ([`Graph::lower_bound`]). Where
+//! squares are kept track of, also a parabola: interpolated with the bound of [`crate::relax::third_derivative`], or, on wide
+//! ranges, with the exact extremes of its difference to the table ([`Graph::lower_bound_curved`]).
 
 use super::Form;
+use super::quadratic::interpolate;
 use crate::model::Activation;
-use crate::num::{Interval, nonnegative_sum};
-use crate::relax::{Graph, STEPS_PER_UNIT, curvature, value};
+use crate::num::{Interval, dot_error, nonnegative_sum};
+use crate::relax::{Graph, STEPS_PER_UNIT, curvature, third_derivative, value};
 
 /// Ranges up to this radius are narrow: the expansion is then as good as the table.
 const NARROW: f64 = 1.0 / 512.0;
 /// Step of difference quotients.
 const STEP: f64 = 1.0 / 65536.0;
+
+/// Radius from which on parabolas are compared with the table.
+const TABULATED: f64 = 1.0 / 32.0;
 
 /// An activation with its table.
 #[derive(Debug, Clone)]
@@ -23,9 +29,10 @@ pub struct Curve {
     reach: f64,
 }
 
-/// `slope x + mid ± rad`.
+/// `slope x + square (x − m)² + mid ± rad`, where `m` is the centre of the range.
 struct Line {
     slope: f64,
+    square: f64,
     mid: f64,
     rad: f64,
 }
@@ -39,13 +46,14 @@ impl Curve {
     }
 
     fn line(&self, x: Interval) -> Line {
-        let lost = Line { slope: 0.0, mid: 0.0, rad: f64::INFINITY };
+        let lost = Line { slope: 0.0, square: 0.0, mid: 0.0, rad: f64::INFINITY };
         let (m, r) = x.mid_rad();
         if !(m.abs() + r <= self.reach) {
             return lost;
         }
         if self.activation == Activation::Relu && !(x.lo() < 0.0 && x.hi() > 0.0) {
-            return Line { slope: if x.lo() >= 0.0 { 1.0 } else { 0.0 }, mid: 0.0, rad: 0.0 };
+            let slope = if x.lo() >= 0.0 { 1.0 } else { 0.0 };
+            return Line { slope, square: 0.0, mid: 0.0, rad: 0.0 };
         }
         if self.activation != Activation::Relu && r <= NARROW { self.narrow(m, r) } else { self.wide(x) }
     }
@@ -60,36 +68,75 @@ impl Curve {
         // φ(x) − slope x = φ(m) − slope m + (φ'(m) − slope)(x − m) ± M r²/2; m ± h is rounded, by much less than h.
         let off = off + bend * STEP;
         let (mid, rad) = (at(m) - m * slope).mid_rad();
-        Line { slope, mid, rad: nonnegative_sum(rad + off * r + bend * r * r / 2.0) }
+        Line { slope, square: 0.0, mid, rad: nonnegative_sum(rad + off * r + bend * r * r / 2.0) }
+    }
+
+    /// The parabola around `m`, for arguments within `r` of it; the rest of `(x − m)²` is known to within `off`.
+    fn parabola(&self, m: f64, r: f64, off: f64) -> Option<Line> {
+        let third = third_derivative(self.activation)?;
+        if !(m.abs() + r <= self.reach) {
+            return None;
+        }
+        let centre = Interval::point(m);
+        let fit = interpolate(|t| value(self.activation, centre + t), r, third);
+        let (slope, square) = (fit.slope, fit.square);
+        let lost = square.abs() * off;
+        if r < TABULATED {
+            let (mid, rad) = (Interval::point(fit.constant) - centre * slope).mid_rad();
+            return Some(Line { slope, square, mid, rad: nonnegative_sum(rad + fit.rad + lost) });
+        }
+        // slope x + square (x − m)² is a x + square x² + square m²; the rounding of a counts for arguments of this size.
+        let a = slope - 2.0 * square * m;
+        let rounding = dot_error(3, (slope.abs() + 2.0 * (square * m).abs()) * (m.abs() + r));
+        let (l, u) =
+            grid(Interval::new((centre - Interval::point(r)).lo(), (centre + Interval::point(r)).hi()));
+        let least = self.graph.lower_bound_curved(1.0, 0.0, a, square, l, u);
+        let greatest = -self.graph.lower_bound_curved(-1.0, 0.0, -a, -square, l, u);
+        let shift = centre.square() * square;
+        let (mid, rad) = (Interval::new(least, greatest) - shift).mid_rad();
+        Some(Line { slope, square, mid, rad: nonnegative_sum(rad + rounding + lost) })
     }
 
     fn wide(&self, x: Interval) -> Line {
         let steps = f64::from(STEPS_PER_UNIT);
-        // |x| <= reach, a 16-bit number: the casts are lossless.
-        let (l, u) = ((x.lo() * steps).floor() as i32, (x.hi() * steps).ceil() as i32);
+        let (l, u) = grid(x);
         let (from, to) = (f64::from(l) / steps, f64::from(u) / steps);
         let slope = (self.graph.sample(to) - self.graph.sample(from)) / (to - from);
         let least = self.graph.lower_bound(1.0, 0.0, slope, l, u);
         let greatest = -self.graph.lower_bound(-1.0, 0.0, -slope, l, u);
         let (mid, rad) = Interval::new(least, greatest).mid_rad();
-        Line { slope, mid, rad }
+        Line { slope, square: 0.0, mid, rad }
     }
+}
+
+/// The grid points around a range within the reach of a table.
+fn grid(x: Interval) -> (i32, i32) {
+    let steps = f64::from(STEPS_PER_UNIT);
+    // The reach is a 16-bit number: the casts are lossless.
+    ((x.lo() * steps).floor() as i32, (x.hi() * steps).ceil() as i32)
 }
 
 impl Form {
     /// `φ(x_i)`, where `x_i` is also known to lie in `within_i`.
     #[must_use]
     pub fn activated(self, curve: &Curve, within: &[Interval]) -> Form {
-        let ranges = self.ranges();
-        let lines: Vec<Line> = ranges
-            .iter()
-            .zip(within)
-            .map(|(x, w)| {
-                let met = Interval::new(x.lo().max(w.lo()), x.hi().min(w.hi()));
-                curve.line(met)
-            })
-            .collect();
+        let squares = self.groups.iter().any(|group| group.squares).then(|| self.deviation_product(&self));
+        let radius = self.radius();
+        let line = |(i, (x, w)): (usize, (&Interval, &Interval))| {
+            let line = curve.line(Interval::new(x.lo().max(w.lo()), x.hi().min(w.hi())));
+            let parabola = squares.as_ref().and_then(|s| curve.parabola(self.mid[i], radius[i], s.err[i]));
+            parabola.filter(|parabola| !(line.rad <= parabola.rad)).unwrap_or(line)
+        };
+        let lines: Vec<Line> = self.ranges().iter().zip(within).enumerate().map(line).collect();
         let of = |part: fn(&Line) -> f64| lines.iter().map(part).collect::<Vec<f64>>();
-        self.times(&of(|l| l.slope)).shifted(&of(|l| l.mid)).widened(&of(|l| l.rad))
+        let affine = self.times(&of(|l| l.slope)).shifted(&of(|l| l.mid)).widened(&of(|l| l.rad));
+        match squares {
+            // The error of the squares is in the radii already.
+            Some(squares) => {
+                let known = Form { err: vec![0.0; squares.width()], ..squares };
+                affine.plus(&known.times(&of(|l| l.square)))
+            }
+            None => affine,
+        }
     }
 }

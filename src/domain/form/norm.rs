@@ -14,6 +14,7 @@
 
 use ndarray::{Array1, Array2};
 
+use super::quadratic::{interpolate, span};
 use super::{Form, Map, Shape, Symbols, worse};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
@@ -28,6 +29,9 @@ pub struct Sphere {
     /// ε, positive.
     pub eps: f64,
 }
+
+/// Largest `u` for the expansion of second order.
+const MODERATE: f64 = 0.5;
 
 /// Cells of the range of `t`.
 const CELLS: usize = 16;
@@ -63,6 +67,10 @@ impl Sphere {
     #[must_use]
     pub fn apply(self, x: &Form, symbols: &mut Symbols) -> Normalised {
         let y = self.centre(x);
+        if let Some(linear) = self.second_order(&y) {
+            let delta = Form::point(vec![0.0; y.width()]);
+            return Normalised { linear, delta, gamma: 0.0, length: 0.0, sphere: self };
+        }
         let reach = y.reach();
         let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
         let length = square.sqrt();
@@ -77,6 +85,37 @@ impl Sphere {
             }
             None => self.cap(&y, length, reach, symbols),
         }
+    }
+
+    /// With `S = ‖c‖²/d + ε` and `u = (2 c·δ + ‖δ‖²)/(d S)`,
+    ///
+    /// ```text
+    /// ẑ = y S^{−1/2} (1 + u)^{−1/2}.
+    /// ```
+    ///
+    /// The last factor is interpolated; its third derivative is at most `(15/8)(1 − |u|)^{−7/2}` in size. `None` where squares
+    /// are not kept track of, or `u` may be large.
+    fn second_order(self, y: &Form) -> Option<Form> {
+        if !y.groups.iter().any(|group| group.squares) {
+            return None;
+        }
+        let d = Interval::point(y.width() as f64);
+        let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
+        let s = square / d + Interval::point(self.eps);
+        let squares = y.deviation_product(y).total();
+        let u = Form::combination(&[(2.0, &functional(y)), (1.0, &squares)]).times_enclosed((d * s).recip());
+        let size = u.ranges()[0].magnitude();
+        if !(size <= MODERATE) {
+            return None;
+        }
+        let rest = Interval::ONE - Interval::point(span(size));
+        let third = Interval::point(15.0 / 8.0) / (rest * rest.square() * rest.sqrt());
+        let root = interpolate(|u| (Interval::ONE + u).sqrt().recip(), size, third.hi());
+        let g = Form::combination(&[(root.slope, &u), (root.square, &u.product(&u))])
+            .shifted(&[root.constant])
+            .widened(&[root.rad])
+            .times_enclosed(s.sqrt().recip());
+        Some(g.product(y))
     }
 
     /// `y`, and `1/sqrt(‖y‖²/d + ε)`: their product is the norm of a form, and has the signs of `y`.

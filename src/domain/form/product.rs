@@ -1,37 +1,52 @@
 //! Products of affine forms, entry by entry.
 //!
-//! `(a + α)(b + β) = ab + aβ + bα + αβ`; for the last see [`Form::deviation_products`].
+//! `(a + α)(b + β) = ab + aβ + bα + αβ`; for the last see [`Form::deviation_product`].
 
 use ndarray::{Array2, s};
 
 use super::{Form, n_symbols, union_of};
-use crate::num::{Interval, dot_error, nonnegative_sum};
+use crate::num::{dot_error, nonnegative_sum};
 
 impl Form {
-    /// `x_i y_i` of two forms of one width.
+    /// `x_i y_i` for every entry of `other`; a form of width one is a factor of all.
     #[must_use]
     pub fn product(&self, other: &Form) -> Form {
-        let width = self.width();
-        let groups = union_of([self.groups.as_slice(), other.groups.as_slice()].into_iter());
+        let width = other.width();
+        let column = |i: usize| if self.width() == 1 { 0 } else { i };
+        let second = self.deviation_product(other);
+        let groups = union_of([&self.groups, &other.groups, &second.groups].into_iter().map(Vec::as_slice));
         let mut coef = Array2::zeros((n_symbols(&groups), width));
-        for (form, factor) in [(self, &other.mid), (other, &self.mid)] {
-            form.scatter(&groups, |rows, source| {
-                for (mut to, from) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.rows()) {
-                    to.iter_mut().zip(from).zip(factor).for_each(|((to, x), f)| *to += x * f);
-                }
-            });
-        }
-        let second: Vec<(f64, f64)> =
-            self.deviation_products(other).into_iter().map(Interval::mid_rad).collect();
+        second.scatter(&groups, |rows, source| coef.slice_mut(s![rows, ..]).assign(&source));
+        let a: Vec<f64> = (0..width).map(|i| self.mid[column(i)]).collect();
+        self.scatter(&groups, |rows, source| {
+            for (mut to, from) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.rows()) {
+                to.iter_mut().zip(&other.mid).enumerate().for_each(|(i, (to, b))| *to += from[column(i)] * b);
+            }
+        });
+        other.scatter(&groups, |rows, source| {
+            for (mut to, from) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.rows()) {
+                to.iter_mut().zip(from).zip(&a).for_each(|((to, x), a)| *to += x * a);
+            }
+        });
         let (size_a, size_b) = (self.magnitude(), other.magnitude());
         let err = (0..width)
             .map(|i| {
-                let passed = self.err[i] * other.mid[i].abs() + other.err[i] * self.mid[i].abs();
-                nonnegative_sum(passed + second[i].1 + dot_error(5, size_a[i] * size_b[i]))
+                let k = column(i);
+                let passed = self.err[k] * other.mid[i].abs() + other.err[i] * a[i].abs();
+                nonnegative_sum(passed + second.err[i] + dot_error(6, size_a[k] * size_b[i]))
             })
             .collect();
-        let centres = self.mid.iter().zip(&other.mid).zip(&second);
-        let mid = centres.map(|((a, b), (second, _))| a * b + second).collect();
+        let mid = a.iter().zip(&other.mid).zip(&second.mid).map(|((a, b), second)| a * b + second).collect();
         Form { mid, groups, coef, err }
+    }
+
+    /// The sum of all entries, of width one.
+    #[must_use]
+    pub fn total(&self) -> Form {
+        let n = self.width() + 1;
+        let coef = self.coef.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
+        let rounding = dot_error(n, nonnegative_sum(self.magnitude().iter().sum()));
+        let err = vec![nonnegative_sum(self.err.iter().sum::<f64>() + rounding)];
+        Form { mid: vec![self.mid.iter().sum()], groups: self.groups.clone(), coef, err }
     }
 }
