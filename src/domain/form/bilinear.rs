@@ -109,7 +109,7 @@ impl Form {
                 rest.iter_mut().zip(of(rows, shape).0).for_each(|(to, x)| *to += x);
             }
         });
-        let up = |x: Vec<f64>| x.into_iter().map(|x| nonnegative_sum(x)).collect::<Vec<f64>>();
+        let up = |x: Vec<f64>| x.into_iter().map(nonnegative_sum).collect::<Vec<f64>>();
         Parts { rows, linear: up(linear), size: up(size), rest: up(rest) }
     }
 

@@ -102,8 +102,9 @@ impl Worker<'_> {
         let mut logits = None;
         if let Some(network) = self.network {
             let len = prefixes[0].len();
+            let token = |l: usize, position: usize| prefixes[l.min(prefixes.len() - 1)][position];
             for position in 0..len {
-                let tokens = from_fn(|l| prefixes[l.min(prefixes.len() - 1)][position]);
+                let tokens = from_fn(|l| token(l, position));
                 logits = network.extend(&mut packet, tokens, position + 1 == len);
             }
         }
