@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--bin", type=Path, default=ROOT / "target/release")
     parser.add_argument("--text", type=Path, default=ROOT / "target/text/moby-dick.txt")
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--time", type=float, default=6.0, help="CPU seconds per audit")
+    parser.add_argument("--time", type=float, default=12.0, help="CPU seconds per audit")
     parser.add_argument("--train-only", action="store_true")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

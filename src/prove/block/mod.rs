@@ -2,8 +2,9 @@
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
 //! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, [`dual`] the
-//! lower bound on a counterexample's margin, [`ascent`] maximises it, [`sound`] evaluates it with outward rounding,
-//! [`tree`] branches where one bound does not suffice, and a [`Draft`] carries the tree on to the next threshold.
+//! lower bound on a counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`]
+//! evaluates it with outward rounding, [`tree`] branches where one bound does not suffice, and a [`Draft`] carries the tree
+//! on to the next threshold.
 
 pub mod ascent;
 mod bundle;
