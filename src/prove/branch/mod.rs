@@ -22,6 +22,7 @@ use crate::domain::forward::Known;
 use crate::domain::network::Network;
 use crate::limits::{Limits, StopReason};
 use crate::model::{Layer, Mlp, MlpKind, Model, PrefixError, TokenId};
+use crate::search::Aim;
 use crate::spec::language::{Automaton, State as AutomatonState, TokenSet};
 
 use super::exhaustive::{Exhaustive, Pace, Question, State as Enumerated, Tally, Watch as EnumerationWatch};
@@ -157,7 +158,7 @@ impl<'a> Branch<'a> {
         let open: Vec<Open> =
             goal.upper.iter().enumerate().map(|(target, &upper)| Open { target, upper }).collect();
         let open = self.roots.iter().map(|sets| Node { sets: sets.clone(), open: open.clone() }).collect();
-        State { open, closed: Question::Probabilities(goal.tokens).start(), bounds: 0 }
+        State { open, closed: goal.question(goal.tokens).start(), bounds: 0 }
     }
 
     /// Whether a stored state can be one of this prover and so many targets. It cannot be checked whether its bounds are
@@ -279,12 +280,16 @@ impl<'a> Branch<'a> {
         let tokens: Vec<TokenId> = node.open.iter().map(|open| goal.tokens[open.target]).collect();
         let automaton = chain(&node.sets);
         let enumeration = Exhaustive::new(self.model, &automaton, node.sets.len());
-        let seen = enumeration.run(Question::Probabilities(&tokens), None, limits, &Quiet)?;
+        let seen = enumeration.run(goal.question(&tokens), None, limits, &Quiet)?;
         Ok(if seen.complete { Outcome::Evaluated(seen.tally) } else { Outcome::Cut })
     }
 }
 
 impl Goal<'_> {
+    fn question<'q>(&self, tokens: &'q [TokenId]) -> Question<'q> {
+        Question::Probabilities(tokens, Aim::Narrow { gap: self.gap })
+    }
+
     /// What each target's bound has to come down to.
     fn levels(&self, closed: &Tally) -> Vec<f64> {
         let best = |(lower, extremes): (&f64, &super::exhaustive::Extremes)| {

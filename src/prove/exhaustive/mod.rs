@@ -1,8 +1,8 @@
 //! The exhaustive prover: every prefix of a finite language, evaluated rigorously.
 //!
 //! Prefixes are walked as a tree, so that what a beginning leaves behind (keys and values) is computed once, eight
-//! beginnings at a time. Most is computed in floats with a proved error; prefixes whose error is not negligible and that come so
-//! close to the maximum that it matters are computed again with more digits. The largest upper end over all prefixes bounds
+//! beginnings at a time. Where a few prefixes show that it pays, floats with a proved error are tried first; prefixes whose error is
+//! so large, and which come so close to the maximum, that it matters are computed again with more digits. The largest upper end over all prefixes bounds
 //! the maximum, and the prefix with the largest lower end is a witness; the two differ by the width of one enclosure.
 //! Units of work run in rounds on all cores; after each round the state of the run (how many units, and the extremes so
 //! far) can be stored, and a later run goes on from there.
@@ -20,12 +20,13 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{Limits, StopReason};
 use crate::model::rigorous::batch::{Network, is_plain};
 use crate::model::{Attention, Layer, Mlp, MlpKind, Model, PrefixError};
+use crate::num::wide::LANES;
 use crate::spec::language::Automaton;
 
 pub use session::{ExhaustiveError, Session, is_open};
 use tally::CROWD;
 pub use tally::{Best, Extremes, Question, Tally};
-use unit::{Worker, floats_suffice};
+use unit::{Plan, Worker};
 use walk::{Tree, Unit};
 
 /// Units that run side by side.
@@ -33,7 +34,9 @@ const ROUND: usize = 16;
 /// Time between two stored states.
 const STORE: Duration = Duration::from_secs(5);
 /// Time for one weight of one beginning on one core, in seconds: in batches, and one by one.
-const PACE: [f64; 2] = [60e-12, 60e-9];
+const PACE: [f64; 2] = [250e-12, 60e-9];
+/// Most time for a unit on one core, in seconds, by that guess: a run that is killed loses a round of units.
+const UNIT: f64 = 1.0;
 
 /// All prefixes of a language.
 #[derive(Debug)]
@@ -91,13 +94,15 @@ impl<'a> Exhaustive<'a> {
     /// The prefixes of at most `longest` tokens, which the model has to accept.
     #[must_use]
     pub fn new(model: &'a Model, automaton: &'a Automaton, longest: usize) -> Exhaustive<'a> {
-        Exhaustive { model, network: Network::new(model, longest), tree: Tree::new(automaton, longest) }
+        let most = UNIT / (LANES as f64 * Exhaustive::seconds_per_beginning(model));
+        let tree = Tree::new(automaton, longest, most);
+        Exhaustive { model, network: Network::new(model, longest), tree }
     }
 
     /// Number of beginnings of prefixes.
     #[must_use]
     pub fn nodes(automaton: &Automaton, longest: usize) -> f64 {
-        Tree::new(automaton, longest).nodes()
+        Tree::new(automaton, longest, 1.0).nodes()
     }
 
     /// Rough guess of the time that a whole run takes, in seconds.
@@ -151,8 +156,8 @@ impl<'a> Exhaustive<'a> {
         let mut pace = Pace { done: skipped, all: self.tree.nodes(), seconds: 0.0, here: 0.0 };
         let (begin, mut stored): (Instant, Option<Instant>) = (Instant::now(), None);
         let (network, tree) = (self.network.as_ref(), &self.tree);
-        let in_floats = network.is_some_and(|network| floats_suffice(network, tree));
-        let worker = Worker { model: self.model, network, tree, in_floats, question, limits };
+        let plan = network.map_or(Plan::Digits, |network| Plan::new(network, tree));
+        let worker = Worker { model: self.model, network, tree, plan, question, limits };
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();
             if round.is_empty() {

@@ -80,7 +80,7 @@ impl Session<'_> {
             };
             open.iter().zip(&tally.all).all(refuted)
         };
-        let seen = self.run(Question::Probabilities(&asked), &enough)?;
+        let seen = self.run(Question::Probabilities(&asked, aim), &enough)?;
         for (&i, extremes) in open.iter().zip(seen.tally.all) {
             let token = tokens[i];
             if let Some(best) = extremes.best

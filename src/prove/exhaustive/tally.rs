@@ -10,25 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::model::TokenId;
 use crate::num::wide::{LANES, Lanes};
 use crate::num::{Interval, Softmax};
-use crate::spec::Predicate;
+use crate::search::Aim;
+use crate::spec::{Limit, Predicate};
 
 /// What is asked of every prefix.
 #[derive(Debug, Clone, Copy)]
 pub enum Question<'q> {
-    /// The probability of each of these tokens.
-    Probabilities(&'q [TokenId]),
+    /// The probability of each of these tokens, and what for.
+    Probabilities(&'q [TokenId], Aim<'q>),
     /// The excess of a predicate.
     Excess(&'q Predicate),
 }
 
-/// How well logits are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Digits {
-    /// Better ones can be had.
-    Few,
-    /// What is seen is final.
-    All,
-}
+/// Width of an enclosure that is narrow enough if it leaves nothing undecided: about what a report shows.
+const SHOWN: f64 = 1e-4;
 
 /// Prefixes that are open for one quantity before they have to be enclosed again: at the end of a round, and within a unit, where
 /// most of them will be left behind by what other units find.
@@ -87,10 +82,25 @@ impl Question<'_> {
     #[must_use]
     pub fn start(&self) -> Tally {
         let n = match self {
-            Question::Probabilities(tokens) => tokens.len(),
+            Question::Probabilities(tokens, _) => tokens.len(),
             Question::Excess(_) => 1,
         };
         Tally { all: vec![Extremes { upper: f64::NEG_INFINITY, best: None, open: Vec::new() }; n] }
+    }
+
+    /// Whether a value is known well enough. With every value on one side of a threshold, so is the maximum.
+    fn is_answered_by(&self, value: Interval) -> bool {
+        let (lo, hi) = (value.lo(), value.hi());
+        let decides = |limit: Limit| limit.admits(hi) || limit.exceeded_by(lo);
+        let (width, decided) = match self {
+            Question::Probabilities(_, Aim::Exceed(thresholds)) => {
+                (SHOWN, thresholds.iter().all(|t| t.admits(hi) || t.exceeded_by(lo)))
+            }
+            Question::Probabilities(_, Aim::Narrow { gap }) => (gap.min(SHOWN), true),
+            Question::Probabilities(_, Aim::Violate(limit)) => (SHOWN, decides(*limit)),
+            Question::Excess(predicate) => (SHOWN, decides(predicate.limit())),
+        };
+        decided && hi - lo <= width
     }
 }
 
@@ -100,25 +110,42 @@ impl Extremes {
         self.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.lower)
     }
 
-    /// Takes an enclosure after `prefix` into account. Of two equal ones the shorter, then the smaller prefix stays.
-    fn see(&mut self, value: Interval, prefix: &[TokenId], digits: Digits) {
+    /// Takes an enclosure after `prefix` into account. One that is not final stays open.
+    fn see(&mut self, value: Interval, prefix: &[TokenId], is_final: bool) {
         if value.hi() < self.floor() {
             return;
         }
-        let seen = || Best { prefix: prefix.to_vec(), lower: value.lo(), upper: value.hi() };
-        match digits {
-            Digits::Few => self.open.push(seen()),
-            Digits::All => self.upper = self.upper.max(value.hi()),
+        let seen = Best { prefix: prefix.to_vec(), lower: value.lo(), upper: value.hi() };
+        let mut higher = false;
+        if !is_final {
+            if !(value.hi() <= self.upper) {
+                self.open.push(seen.clone());
+            }
+        } else if value.hi() > self.upper {
+            (self.upper, higher) = (value.hi(), true);
         }
+        if self.offer(seen) || higher {
+            self.leave_behind();
+        }
+    }
+
+    /// Takes the better one of two. Of two equal ones the shorter, then the smaller prefix stays.
+    fn offer(&mut self, other: Best) -> bool {
         let better = self.best.as_ref().is_none_or(|old| {
-            let earlier = (prefix.len(), prefix) < (old.prefix.len(), old.prefix.as_slice());
-            value.lo() > old.lower || value.lo() == old.lower && earlier
+            let earlier = (other.prefix.len(), &other.prefix) < (old.prefix.len(), &old.prefix);
+            other.lower > old.lower || other.lower == old.lower && earlier
         });
         if better {
-            self.best = Some(seen());
-            let floor = value.lo();
-            self.open.retain(|open| !(open.upper < floor));
+            self.best = Some(other);
         }
+        better
+    }
+
+    /// Drops open prefixes that cannot matter: those below the greatest lower end, and those that reach no higher than what is
+    /// known well enough, and so leave both the upper bound and what it decides as they are.
+    fn leave_behind(&mut self) {
+        let (floor, upper) = (self.floor(), self.upper);
+        self.open.retain(|open| !(open.upper <= upper || open.upper < floor));
     }
 }
 
@@ -126,14 +153,14 @@ impl Tally {
     /// Takes the enclosed logits after `prefix` into account.
     pub fn see(&mut self, question: Question<'_>, logits: &[Interval], prefix: &[TokenId]) {
         match question {
-            Question::Probabilities(tokens) => {
+            Question::Probabilities(tokens, _) => {
                 for (extremes, &token) in self.all.iter_mut().zip(tokens) {
                     let p = crate::model::rigorous::softmax_at(logits, token, Interval::ONE);
-                    extremes.see(p, prefix, Digits::All);
+                    extremes.see(p, prefix, true);
                 }
             }
             Question::Excess(predicate) => {
-                self.all[0].see(predicate.excess(&[logits.to_vec()]), prefix, Digits::All);
+                self.all[0].see(predicate.excess(&[logits.to_vec()]), prefix, true);
             }
         }
     }
@@ -141,7 +168,8 @@ impl Tally {
     /// Takes into account what is known after eight prefixes, one a lane (`None` for a lane that does not count): middles
     /// `[vocabulary]` and their radius. Returns the lanes in which too little is known; they change nothing.
     ///
-    /// Values below `floors`, one per quantity, are not taken note of. Lanes with a radius of more than `enough` stay open.
+    /// Values below `floors`, one per quantity, are not taken note of. Those that do not answer the question and come from lanes
+    /// with a radius of more than `enough` stay open.
     #[must_use]
     pub fn see_lanes(
         &mut self,
@@ -151,10 +179,10 @@ impl Tally {
         (enough, floors): (f64, &[f64]),
     ) -> Vec<usize> {
         let mut lost = Vec::new();
-        let digits: [Digits; LANES] =
-            std::array::from_fn(|l| if radius[l] <= enough { Digits::All } else { Digits::Few });
+        let is_final =
+            |value: Interval, lane: usize| radius[lane] <= enough || question.is_answered_by(value);
         match question {
-            Question::Probabilities(tokens) => {
+            Question::Probabilities(tokens, _) => {
                 let softmax = Softmax::new(middles, radius);
                 lost.extend((0..LANES).filter(|&l| prefixes[l].is_some() && !softmax.knows(l)));
                 let asked: Vec<(usize, f64)> = (self.all.iter().zip(tokens).zip(floors))
@@ -169,7 +197,7 @@ impl Tally {
                         if let Some(prefix) = prefixes[l]
                             && !(value.hi() < *floor)
                         {
-                            extremes.see(value, prefix, digits[l]);
+                            extremes.see(value, prefix, is_final(value, l));
                         }
                     }
                 }
@@ -183,7 +211,8 @@ impl Tally {
                         continue;
                     }
                     let logits = middles.iter().map(|x| Interval::point(x[l]) + around).collect();
-                    self.all[0].see(predicate.excess(&[logits]), prefix, digits[l]);
+                    let value = predicate.excess(&[logits]);
+                    self.all[0].see(value, prefix, is_final(value, l));
                 }
             }
         }
@@ -194,14 +223,11 @@ impl Tally {
     pub fn merge_at(&mut self, which: usize, other: Extremes) {
         let own = &mut self.all[which];
         own.upper = own.upper.max(other.upper);
-        if let Some(Best { prefix, lower, upper }) = other.best {
-            // What it is open for is among the open ones.
-            let before = own.upper;
-            own.see(Interval::new(lower, upper), &prefix, Digits::All);
-            own.upper = before;
+        if let Some(best) = other.best {
+            own.offer(best);
         }
-        let floor = own.floor();
-        own.open.extend(other.open.into_iter().filter(|open| !(open.upper < floor)));
+        own.open.extend(other.open);
+        own.leave_behind();
     }
 
     /// The extremes of both.
@@ -231,8 +257,6 @@ impl Tally {
     fn take(&mut self, crowd: usize, wanted: fn(Option<&Best>, &Best) -> bool) -> Vec<Vec<TokenId>> {
         let mut taken: BTreeSet<(usize, Vec<TokenId>)> = BTreeSet::new();
         for extremes in &mut self.all {
-            let floor = extremes.floor();
-            extremes.open.retain(|open| !(open.upper < floor));
             if extremes.open.len() > crowd {
                 let chosen = extremes.open.iter().filter(|open| wanted(extremes.best.as_ref(), open));
                 taken.extend(chosen.map(|open| (open.prefix.len(), open.prefix.clone())));
@@ -250,6 +274,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Threshold;
 
     /// Two tokens after each prefix, one prefix a lane.
     fn see(
@@ -267,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_order_of_prefixes_does_not_matter() {
-        let question = Question::Probabilities(&[0, 1]);
+        let question = Question::Probabilities(&[0, 1], Aim::Narrow { gap: 0.0 });
         let seen: [(&[TokenId], [f64; 2]); 4] =
             [(&[1, 2], [0.0, 1.0]), (&[0], [0.0, 1.0]), (&[3], [2.0, 0.0]), (&[9], [0.0, 0.5])];
         let tally = |order: [usize; 4]| {
@@ -289,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_seen() {
-        let question = Question::Probabilities(&[0, 1]);
+        let question = Question::Probabilities(&[0, 1], Aim::Narrow { gap: 0.0 });
         let mut tally = question.start();
         assert_eq!(see(&mut tally, question, &[(&[1], [0.0, f64::NAN])], 0.0, f64::INFINITY), [0]);
         assert_eq!(
@@ -301,7 +326,7 @@ mod tests {
 
     #[test]
     fn what_is_near_the_best_stays_open() {
-        let question = Question::Probabilities(&[0, 1]);
+        let question = Question::Probabilities(&[0, 1], Aim::Narrow { gap: 0.0 });
         let mut tally = question.start();
         let seen: [(&[TokenId], [f64; 2]); 3] =
             [(&[4], [0.0, 0.0]), (&[2], [0.01, 0.0]), (&[3], [-1.0, 0.0])];
@@ -320,5 +345,39 @@ mod tests {
         let mut merged = question.start();
         merged.merge(tally);
         assert_eq!(merged.take_open(0), [[7]]);
+    }
+
+    #[test]
+    fn what_answers_the_question_is_final_and_what_straddles_a_threshold_is_not() {
+        let thresholds = [Threshold::parse("0.5").unwrap()];
+        let question = Question::Probabilities(&[0, 1], Aim::Exceed(&thresholds));
+        let seen = |logit: f64| {
+            let mut tally = question.start();
+            assert!(see(&mut tally, question, &[(&[1], [logit, 0.0])], 1e-5, 0.0).is_empty());
+            tally.all[0].clone()
+        };
+        for logit in [-0.1, 0.1] {
+            let extremes = seen(logit);
+            assert!(extremes.open.is_empty() && extremes.upper == extremes.best.unwrap().upper);
+        }
+        let straddling = seen(0.0);
+        assert_eq!((straddling.open.len(), straddling.upper), (1, f64::NEG_INFINITY));
+    }
+
+    #[test]
+    fn an_upper_end_that_is_not_final_leaves_nothing_behind() {
+        let question = Question::Probabilities(&[0, 1], Aim::Narrow { gap: 0.0 });
+        let mut halves = [question.start(), question.start()];
+        // The second is the better one and reaches as high, but both have to be enclosed again.
+        for (half, logit) in halves.iter_mut().zip([0.0, 0.001]) {
+            assert!(see(half, question, &[(&[1], [logit, 0.0])], 0.1, 0.0).is_empty());
+        }
+        let [mut a, b] = halves;
+        a.merge(b);
+        assert_eq!(a.all[0].open.len(), 2);
+        assert_eq!(a.all[0].upper, f64::NEG_INFINITY);
+        // One that is known and higher leaves both behind.
+        assert!(see(&mut a, question, &[(&[2], [0.5, 0.0])], 0.0, 0.0).is_empty());
+        assert!(a.all[0].open.is_empty() && a.all[0].upper > 0.62);
     }
 }

@@ -1,7 +1,8 @@
 //! One unit of work: every prefix of a unit, evaluated rigorously, eight at a time.
 //!
-//! In floats where a probe says that they suffice; else what others go on from is computed in double-double numbers, and the last
-//! step to a prefix that nothing goes on from in floats. What floats say too little about is evaluated with all digits.
+//! In floats where a probe says that they do for most; else what others go on from is computed in double-double numbers, and the
+//! last step to a prefix that nothing goes on from in floats if they do for that, and with all digits otherwise. What floats
+//! say too little about is evaluated with all digits.
 
 use std::array::from_fn;
 
@@ -19,8 +20,21 @@ use super::walk::{Beginning, Tree, Unit};
 const LOOSE: f64 = 1e-7;
 /// Radius of logits that no other evaluation has to improve: it widens the final enclosure of a probability by as much.
 const ENOUGH: f64 = 1e-10;
+/// Radius of logits that lets few prefixes stay open.
+const NEAR: f64 = 1e-2;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
 const VAGUE: f64 = 2.0;
+
+/// Where floats do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// All along.
+    Floats,
+    /// For the last step to prefixes that nothing goes on from.
+    FloatsLast,
+    /// Nowhere.
+    Digits,
+}
 
 /// What evaluates.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +45,8 @@ pub struct Worker<'a> {
     pub network: Option<&'a batch::Network<'a>>,
     /// The prefixes.
     pub tree: &'a Tree<'a>,
-    /// Whether [floats suffice](floats_suffice).
-    pub in_floats: bool,
+    /// Where floats do.
+    pub plan: Plan,
     /// What is asked.
     pub question: Question<'a>,
     /// When to end.
@@ -45,7 +59,10 @@ impl Worker<'_> {
     /// # Errors
     /// A prefix that the model does not accept.
     pub fn run(&self, unit: &Unit, floors: &[f64]) -> Result<Option<Tally>, PrefixError> {
-        if self.in_floats { self.run_in::<Lanes>(unit, floors) } else { self.run_in::<Wide>(unit, floors) }
+        match self.plan {
+            Plan::Floats => self.run_in::<Lanes>(unit, floors),
+            Plan::FloatsLast | Plan::Digits => self.run_in::<Wide>(unit, floors),
+        }
     }
 
     fn run_in<N: Number>(&self, unit: &Unit, floors: &[f64]) -> Result<Option<Tally>, PrefixError> {
@@ -139,6 +156,15 @@ impl Worker<'_> {
             if !self.descend(&longer, &nodes, floors, tally)? {
                 return Ok(false);
             }
+        }
+        if self.plan == Plan::Digits {
+            for chunk in ends.chunks(LANES) {
+                if self.limits.expired() {
+                    return Ok(false);
+                }
+                self.go_on(packet, chunk, floors, tally)?;
+            }
+            return Ok(true);
         }
         let rounded = packet.rounded();
         // The packet of the last chunk: the next one often goes on from the same beginnings.
@@ -246,15 +272,42 @@ impl Worker<'_> {
     }
 }
 
-/// Whether the longest prefixes can be evaluated in floats all along, judged by one of them.
-pub fn floats_suffice(network: &batch::Network<'_>, tree: &Tree<'_>) -> bool {
-    let (mut packet, mut state, mut len) = (batch::Packet::<Lanes>::default(), 0, 0);
-    let mut logits = None;
-    while let Some(&(token, target)) = tree.next(state, len).first() {
-        logits = network.extend(&mut packet, [token; LANES], true);
-        (state, len) = (target, len + 1);
+impl Plan {
+    /// What should do for most of the longest prefixes, judged by eight of them. It is a guess: what floats then say too little
+    /// about is evaluated with more digits.
+    pub fn new(network: &batch::Network<'_>, tree: &Tree<'_>) -> Plan {
+        let (mut state, mut len) = (0, 0);
+        let mut steps: Vec<[TokenId; LANES]> = Vec::new();
+        loop {
+            let next = tree.next(state, len);
+            let Some(&(_, target)) = next.first() else { break };
+            let same = next.iter().filter(|(_, to)| *to == target).map(|(token, _)| *token);
+            let tokens: Vec<TokenId> = same.collect();
+            steps.push(from_fn(|l| tokens[l * tokens.len() / LANES]));
+            (state, len) = (target, len + 1);
+        }
+        let Some((last, first)) = steps.split_last() else { return Plan::Digits };
+        let is_near = |mut packet: batch::Packet<Lanes>| {
+            let logits = network.extend(&mut packet, *last, true);
+            logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= NEAR))
+        };
+        if is_near(beginning(network, first)) {
+            Plan::Floats
+        } else if is_near(beginning::<Wide>(network, first).rounded()) {
+            Plan::FloatsLast
+        } else {
+            Plan::Digits
+        }
     }
-    logits.is_some_and(|logits: batch::Logits| logits.radius.iter().all(|r| *r <= ENOUGH))
+}
+
+/// What these steps leave behind.
+fn beginning<N: Number>(network: &batch::Network<'_>, steps: &[[TokenId; LANES]]) -> batch::Packet<N> {
+    let mut packet = batch::Packet::default();
+    for tokens in steps {
+        network.extend(&mut packet, *tokens, false);
+    }
+    packet
 }
 
 /// Lanes that a chunk goes on from, and its last tokens; the last one stands in for those that are missing.

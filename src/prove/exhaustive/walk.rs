@@ -7,7 +7,7 @@ use crate::model::TokenId;
 use crate::num::wide::LANES;
 use crate::spec::language::Automaton;
 
-/// Most nodes below one beginning of a unit.
+/// Most nodes below one beginning of a unit: the floors that it may leave things out by are as old as the unit.
 const NODES: f64 = 1024.0;
 
 /// The prefixes of a language up to a length.
@@ -15,6 +15,8 @@ const NODES: f64 = 1024.0;
 pub struct Tree<'a> {
     automaton: &'a Automaton,
     longest: usize,
+    /// Nodes below one beginning of a unit, at most.
+    most: f64,
     /// Tokens from each state to the nearest accepting one.
     distance: Vec<usize>,
     /// `[tokens left][state]`: nodes below.
@@ -40,9 +42,9 @@ pub struct Unit {
 }
 
 impl<'a> Tree<'a> {
-    /// The prefixes of at most `longest` tokens.
+    /// The prefixes of at most `longest` tokens, in units of at most so many nodes below one beginning.
     #[must_use]
-    pub fn new(automaton: &'a Automaton, longest: usize) -> Tree<'a> {
+    pub fn new(automaton: &'a Automaton, longest: usize, most: f64) -> Tree<'a> {
         let n = automaton.states.len();
         let mut distance = vec![usize::MAX; n];
         for _ in 0..=n.min(longest) {
@@ -52,7 +54,8 @@ impl<'a> Tree<'a> {
                 distance[k] = distance[k].min(nearest.unwrap_or(usize::MAX));
             }
         }
-        let mut tree = Tree { automaton, longest, distance, below: vec![vec![0.0; n]] };
+        let most = most.min(NODES);
+        let mut tree = Tree { automaton, longest, most, distance, below: vec![vec![0.0; n]] };
         for left in 1..=longest {
             let nodes = |state: usize| {
                 tree.edges(state, left)
@@ -127,7 +130,7 @@ impl<'a> Tree<'a> {
                     return Some(Unit { beginnings: std::mem::take(&mut waiting[left]), deep: left == 1 });
                 };
                 let len = node.tokens.len();
-                let deep = len > 0 && self.below[self.longest - len][node.state] <= NODES;
+                let deep = len > 0 && self.below[self.longest - len][node.state] <= self.most;
                 if !deep {
                     let longer = |(token, state)| Beginning {
                         tokens: [node.tokens.as_slice(), &[token]].concat(),
@@ -194,7 +197,7 @@ mod tests {
             ("([id:1] | [id:2] · [id:3])* · [id:9]", 7),
         ] {
             let automaton = Automaton::new(&Language::parse(text, &vocab).unwrap(), 12).unwrap();
-            let tree = Tree::new(&automaton, longest);
+            let tree = Tree::new(&automaton, longest, 1024.0);
             let mut expected: Vec<Vec<TokenId>> = automaton
                 .lengths(longest)
                 .into_iter()
