@@ -1,52 +1,60 @@
 //! Which upper bounds a prover that needs a threshold attempts, token by token, and how they share the time.
 
+use std::time::{Duration, Instant};
+
 use crate::limits::Limits;
 use crate::search::Aim;
 use crate::verdict::{Answer, Bounds, Prover};
 
-/// A probability to prove as an upper bound, strictly between 0 and 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Upper bounds to try for, the more modest the more time is spent.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// The bound.
-    pub probability: f64,
+    /// No bound below it can be proved.
+    floor: f64,
+    /// A bound that is worth nothing any more, or the floor where that is the one to prove.
+    last: f64,
+    /// How far up from the floor to the last one the first bound lies.
+    first: f64,
+    /// Bounds worth more than others, increasing.
+    marks: Vec<f64>,
 }
 
-/// How far up from the lower to the upper bound the next attempt is made: high, because a draft makes the way down in steps
-/// cheap, and each step that succeeds is a better bound.
-const STEP: f64 = 0.7;
+/// How far up the first bound of all lies, and that of a token where attempts gain little.
+const FIRST: [f64; 2] = [0.2, 0.6];
 
-/// What to try next, given that `failed` (zero at first) was out of reach. For a gap: a step from the upper bound towards
-/// what is known to be out of reach. For thresholds: the largest undecided one; with `refine`, a gap that is worth the
-/// time left, that step too, or an undecided threshold close to it. `None` when nothing is worth a try.
-#[must_use]
-fn next_attempt(bounds: &Bounds, aim: Aim<'_>, failed: f64, refine: Option<f64>) -> Option<Attempt> {
-    let lower = bounds.lower().max(failed);
-    let step = |gap: f64| {
-        // It ends at a tenth of the present gap: closer to the witness proofs get long.
-        let room = bounds.upper - lower;
-        let total = bounds.upper - bounds.lower();
-        (total > gap && room > 0.1 * total && room > 1e-3).then_some(lower + STEP * room)
-    };
-    let probability = match aim {
-        Aim::Narrow { gap } => step(gap)?,
-        Aim::Exceed(thresholds) => {
-            let open = || {
-                let unknown = thresholds.iter().filter(|p| bounds.answer(p) == Answer::Unknown);
-                unknown.map(|p| p.floor()).filter(|p| *p > failed)
-            };
-            let far = |p: &f64, step: f64| (p - step).abs();
-            match refine.and_then(step) {
-                Some(step) => open()
-                    .filter(|p| far(p, step) <= 0.3 * (bounds.upper - lower))
-                    .min_by(|p, q| far(p, step).total_cmp(&far(q, step)))
-                    .unwrap_or(step),
-                None => open().reduce(f64::max)?,
-            }
-        }
-        // Bounds on the excess of a predicate are no probabilities.
-        Aim::Violate(_) => return None,
-    };
-    (probability > 0.0 && probability < 1.0).then_some(Attempt { probability })
+/// A bound is lowered to a mark if that takes no more than this part of its distance from the floor.
+const HOLD: f64 = 0.15;
+
+/// Part of the time after which the last bound is tried.
+const LATEST: f64 = 0.9;
+/// Part of a token's share of the time that the first attempt may take.
+const FIRST_SHARE: f64 = 0.25;
+/// Time for gaps if there is no limit.
+const WITHOUT_DEADLINE: Duration = Duration::from_secs(600);
+/// Beyond it log-odds lose their meaning.
+const MOST: f64 = 1.0 - 1e-9;
+
+impl Attempt {
+    /// At one probability, strictly between 0 and 1.
+    #[must_use]
+    pub fn at(probability: f64) -> Attempt {
+        Attempt { floor: probability, last: probability, first: 1.0, marks: Vec::new() }
+    }
+
+    /// The probability to prove as an upper bound once this part of the time is spent: rising from near the floor to the last
+    /// one, slowly at first, since proofs get long where nearly all is wanted.
+    #[must_use]
+    pub fn probability(&self, spent: f64) -> f64 {
+        let wanted = self.floor + (self.last - self.floor) * self.first.powf(1.0 - (spent / LATEST).min(1.0));
+        let is_near = |mark: &&f64| (0.0..=HOLD * (wanted - self.floor)).contains(&(wanted - **mark));
+        self.marks.iter().rev().find(is_near).copied().unwrap_or(wanted).min(MOST)
+    }
+
+    /// Whether a bound is what is wanted, or at least a better one than before.
+    #[must_use]
+    pub fn is_met_by(&self, upper: f64) -> bool {
+        upper < self.last || self.last == self.floor
+    }
 }
 
 /// What is open for a prover, and how it may go about it.
@@ -65,40 +73,97 @@ impl Attempts<'_> {
     /// Tokens, by their place in `all`, with something to attempt; narrow gaps first: they take the least and leave more time to
     /// the others.
     pub fn open(&self, all: &[Bounds]) -> Vec<usize> {
-        let wanted = |&i: &usize| next_attempt(&all[i], self.aim, 0.0, self.refine).is_some();
+        let wanted = |&i: &usize| match self.gap() {
+            Some(worth) => gap(&all[i]) > worth.max(1e-3),
+            None => !self.undecided(&all[i]).is_empty(),
+        };
         let mut open: Vec<usize> = (0..all.len()).filter(wanted).collect();
         open.sort_by(|&a, &b| gap(&all[a]).total_cmp(&gap(&all[b])));
         open
     }
 
-    /// Lets `prove` loose on each open token, which may find a proof of an attempt within some limits. Time is shared in proportion
-    /// to the gaps that it may close.
-    pub fn run(
+    /// Lets `prove` loose on the open tokens, which may prove what an attempt comes to within some limits.
+    pub fn run(&self, open: &[usize], all: &mut [Bounds], prove: impl FnMut(usize, &Attempt, &Limits) -> Option<f64>) {
+        match self.gap() {
+            Some(gap) => self.narrow(open, all, gap, prove),
+            None => self.decide(open, all, prove),
+        }
+        for &i in open {
+            all[i].stopped = self.limits.reason().or(all[i].stopped);
+        }
+    }
+
+    /// Thresholds, token by token, the largest one first. Time is shared in proportion to the gaps that may close.
+    fn decide(
         &self,
         open: &[usize],
         all: &mut [Bounds],
-        mut prove: impl FnMut(usize, Attempt, &Limits) -> bool,
+        mut prove: impl FnMut(usize, &Attempt, &Limits) -> Option<f64>,
     ) {
-        let gaps: Vec<f64> = open.iter().map(|&i| gap(&all[i]).max(f64::MIN_POSITIVE)).collect();
+        let gaps: Vec<f64> = open.iter().map(|&i| gap(&all[i])).collect();
         for (done, &i) in open.iter().enumerate() {
-            let part = gaps[done] / gaps[done..].iter().sum::<f64>();
+            let part = gaps[done] / gaps[done..].iter().sum::<f64>().max(f64::MIN_POSITIVE);
             let share = self.limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));
             let own = share.map_or_else(|| self.limits.clone(), |share| self.limits.within(share));
-            let mut failed = 0.0;
-            while let Some(attempt) = next_attempt(&all[i], self.aim, failed, self.refine) {
-                // Where several attempts are to be made, none gets more than two fifths of what is left.
-                let several = self.refine.is_some() || matches!(self.aim, Aim::Narrow { .. });
-                let part = own.remaining().filter(|_| several).map(|left| own.within(left * 2 / 5));
-                match prove(i, attempt, part.as_ref().unwrap_or(&own)) {
-                    true => all[i].tighten(attempt.probability, self.prover),
-                    false => failed = attempt.probability,
-                }
-                if own.expired() {
-                    break;
-                }
+            while let Some(threshold) = self.undecided(&all[i]).pop().filter(|_| !own.expired()) {
+                let Some(upper) = prove(i, &Attempt::at(threshold), &own) else { break };
+                all[i].tighten(upper, self.prover);
             }
-            all[i].stopped = self.limits.reason().or(all[i].stopped);
         }
+    }
+
+    /// Gaps, always where an attempt promises most for its time: it is expected to gain what the one before did at the same token,
+    /// in twice the time.
+    fn narrow(
+        &self,
+        open: &[usize],
+        all: &mut [Bounds],
+        worth: f64,
+        mut prove: impl FnMut(usize, &Attempt, &Limits) -> Option<f64>,
+    ) {
+        let limits = self.limits.within(self.limits.remaining().unwrap_or(WITHOUT_DEADLINE));
+        let total = limits.remaining().unwrap_or_default();
+        let sum: f64 = open.iter().map(|&i| gap(&all[i])).sum();
+        let first = |&i: &usize| total.mul_f64(FIRST_SHARE * (gap(&all[i]) / sum).clamp(0.0, 1.0));
+        let mut next: Vec<Duration> = open.iter().map(first).collect();
+        let [least, most] = FIRST;
+        let mut plans: Vec<(f64, f64)> = open.iter().map(|&i| (gap(&all[i]), least)).collect();
+        while !limits.expired() {
+            let promise = |k: &usize| plans[*k].0 / next[*k].as_secs_f64().max(1e-9);
+            let wide = (0..open.len()).filter(|&k| gap(&all[open[k]]) > worth.max(1e-3));
+            let Some(k) = wide.max_by(|a, b| promise(a).total_cmp(&promise(b))) else { break };
+            let i = open[k];
+            let (floor, last) = (all[i].lower(), all[i].upper);
+            let attempt = Attempt { floor, last, first: plans[k].1, marks: self.undecided(&all[i]) };
+            let begin = Instant::now();
+            match prove(i, &attempt, &limits.within(next[k])) {
+                Some(upper) => {
+                    plans[k] = (last - upper, (0.5 * (upper - floor) / (last - floor)).clamp(least, most));
+                    all[i].tighten(upper, self.prover);
+                }
+                None => plans[k] = (plans[k].0 / 2.0, most),
+            }
+            next[k] = 3 * begin.elapsed();
+        }
+    }
+
+    /// A gap that is worth some time.
+    fn gap(&self) -> Option<f64> {
+        match self.aim {
+            Aim::Narrow { gap } => Some(gap),
+            Aim::Exceed(_) => self.refine,
+            // Bounds on the excess of a predicate are no probabilities.
+            Aim::Violate(_) => None,
+        }
+    }
+
+    /// Undecided thresholds, increasing.
+    fn undecided(&self, bounds: &Bounds) -> Vec<f64> {
+        let Aim::Exceed(thresholds) = self.aim else { return Vec::new() };
+        let unknown = thresholds.iter().filter(|p| bounds.answer(p) == Answer::Unknown);
+        let mut marks: Vec<f64> = unknown.map(|p| p.floor()).collect();
+        marks.sort_by(f64::total_cmp);
+        marks
     }
 }
 

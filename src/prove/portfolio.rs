@@ -18,7 +18,7 @@ use crate::verdict::{Answer, Bounds, Prover, Witness};
 
 use super::attempts::Attempts;
 use super::attention::{Tables, prove_ceiling};
-use super::block::{Block, Draft, prove_at};
+use super::block::{Block, prove_at};
 use super::branch::{self, Branch, BranchError};
 use super::exhaustive::{Exhaustive, ExhaustiveError, Seen, Session, is_open};
 use super::head::{self, HeadError, HeadProof, HeadProver};
@@ -270,18 +270,11 @@ impl<'a> Portfolio<'a> {
         };
         observer(Event::Stage("block prover"));
         let longest = limits.longest_prefix(model.context);
-        // One draft a token.
-        let mut draft = (0, Draft::default());
         attempts.run(&open, all, |i, attempt, limits| {
-            if draft.0 != i {
-                draft = (i, Draft::default());
-            }
-            let proof = prove_at(&block, tokens[i], attempt, longest, limits, &mut draft.1);
-            if let Some(proof) = &proof {
-                let (token, upper) = (tokens[i], attempt.probability);
-                observer(Event::Upper { token, upper, argument: Argument::Block(proof) });
-            }
-            proof.is_some()
+            let (upper, proof) = prove_at(&block, tokens[i], attempt, longest, limits)?;
+            attempt.is_met_by(upper).then_some(())?;
+            observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
+            Some(upper)
         });
         Ok(())
     }
@@ -306,12 +299,11 @@ impl<'a> Portfolio<'a> {
         observer(Event::Stage("attention prover"));
         let longest = limits.longest_prefix(model.context);
         attempts.run(&open, all, |i, attempt, limits| {
-            let (token, upper) = (tokens[i], attempt.probability);
-            let proof = prove_ceiling(&tables, token, upper, &self.language, longest, limits);
-            if let Some(proof) = &proof {
-                observer(Event::Upper { token, upper, argument: Argument::Attention(proof) });
-            }
-            proof.is_some()
+            let token = tokens[i];
+            let upper = attempt.probability(0.0);
+            let proof = prove_ceiling(&tables, token, upper, &self.language, longest, limits)?;
+            observer(Event::Upper { token, upper, argument: Argument::Attention(&proof) });
+            Some(upper)
         });
         Ok(())
     }

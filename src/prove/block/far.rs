@@ -44,7 +44,6 @@ fn close(block: &Block, cut: f64, known: &[Multipliers]) -> Option<Vec<Multiplie
         dual: None,
         mixture: None,
         slot: 0,
-        sketch: 0,
     };
     let mut duals = Vec::new();
     // An empty λ does not look at the question.

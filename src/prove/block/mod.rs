@@ -3,12 +3,10 @@
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
 //! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, [`dual`] the
 //! lower bound on a counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`]
-//! evaluates it with outward rounding, [`tree`] branches where one bound does not suffice, and a [`Draft`] carries the tree
-//! on to the next threshold.
+//! evaluates it with outward rounding, and [`tree`] branches where one bound does not suffice.
 
 pub mod ascent;
 mod bundle;
-mod draft;
 pub mod dual;
 mod far;
 pub mod hull;
@@ -29,7 +27,6 @@ use crate::num::{BallVec, Interval};
 use hull::{Columns, Hull};
 use network::Network;
 
-pub use draft::Draft;
 pub use network::NotApplicable;
 pub use refine::prove_at;
 

@@ -1,9 +1,11 @@
-//! One attempt of the block prover at a bound.
+//! One attempt of the block prover at a bound, which it may fall back from as time goes by.
+
+use std::cell::Cell;
 
 use super::ascent::Steps;
 use super::dual::Query;
 use super::tree::prove;
-use super::{Block, BlockProof, Draft, Scope};
+use super::{Block, BlockProof, Scope};
 use crate::limits::Limits;
 use crate::model::TokenId;
 use crate::num::{Interval, ln};
@@ -14,35 +16,38 @@ const MOST_NODES: usize = 50_000;
 
 /// Evaluations of the dual function per ascent. With fewer, nodes that one vector would close are split instead, and trees
 /// grow out of hand; with more, nodes that no vector closes take longer.
-const MOST_STEPS: usize = 150;
+const MOST_STEPS: usize = 100;
 
-/// Tries to prove that no prefix of at most `longest` tokens drives the token above the attempt's probability. All attempts
-/// on a token share a draft.
+/// Tries to prove that no prefix of at most `longest` tokens drives the token above what the attempt asks for when it ends; with
+/// the proof comes that probability.
 #[must_use]
 pub fn prove_at(
     block: &Block,
     token: TokenId,
-    attempt: Attempt,
+    attempt: &Attempt,
     longest: usize,
     limits: &Limits,
-    draft: &mut Draft,
-) -> Option<BlockProof> {
-    let odds = Interval::ONE / Interval::point(attempt.probability) - Interval::ONE;
-    let query = Query { target: token as usize, tau: ln(odds).hi() };
-    if !query.tau.is_finite() {
+) -> Option<(f64, BlockProof)> {
+    let asked = Cell::new(attempt.probability(0.0));
+    let goal = |effort: f64| {
+        asked.set(attempt.probability(effort));
+        let odds = Interval::ONE / Interval::point(asked.get()) - Interval::ONE;
+        Query { target: token as usize, tau: ln(odds).hi() }
+    };
+    if !goal(0.0).tau.is_finite() {
         return None;
     }
     // The reserve of the threshold lets a bound a hair below zero prove (see `dual`).
     let steps = Steps { most: MOST_STEPS, enough: -5e-5 };
     let scope = Scope { shortest: 1, longest };
-    let outcome = prove(block, query, &scope, steps, limits, (draft, MOST_NODES));
+    let outcome = prove(block, &goal, &scope, steps, limits, MOST_NODES);
     tracing::debug!(
         token,
-        probability = attempt.probability,
+        probability = asked.get(),
         proved = outcome.proof.is_some(),
         nodes = outcome.nodes,
         evaluations = outcome.evaluations,
         "attempt of the block prover"
     );
-    outcome.proof.map(|root| BlockProof { rho: block.rho, root })
+    outcome.proof.map(|root| (asked.get(), BlockProof { rho: block.rho, root }))
 }

@@ -2,15 +2,17 @@
 //! discharges the pairs it proves, and what is left is branched on.
 //!
 //! Branches: *peel* (one last token apart from the others, with an attention hull of its own), *neuron* (its argument at or
-//! below / above a grid point) and *rho* (the norm scale below / above a number). A node is closed when no pair is left. The
-//! order of work depends on nothing but the node and its draft, so the proof is the same at any thread count.
+//! below / above a grid point) and *rho* (the norm scale below / above a number). A node is closed when no pair is left. What
+//! closes a node at one threshold closes it at every higher one (`A_λ` grows, nothing else changes), so the threshold of a
+//! search may rise while it runs: what is closed stays closed. The order of work depends on nothing but the node and the
+//! threshold, so a proof at a fixed one is the same at any thread count.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::ascent::{Ascent, Steps, ascend};
-use super::draft::{Draft, Sketch};
 use super::dual::{Dual, Problem, Query, Region};
 use super::hull::Hull;
 use super::piece::Choice;
@@ -47,6 +49,8 @@ pub struct Proof {
 pub struct Outcome {
     /// The proof, or `None` when limits ran out.
     pub proof: Option<Proof>,
+    /// What it proves: the question at the end.
+    pub query: Query,
     /// Nodes processed.
     pub nodes: usize,
     /// Dual evaluations spent.
@@ -85,8 +89,6 @@ pub(super) struct Node {
     pub mixture: Option<Arc<Mixture>>,
     /// Slot of the arena that this node fills.
     pub slot: usize,
-    /// Its sketch in the draft.
-    pub sketch: usize,
 }
 
 /// Choices and weights that an ascent at a pair (length, last token) ended with.
@@ -110,10 +112,6 @@ struct Step {
     duals: Vec<Multipliers>,
     split: Option<(Branch, Node, Node)>,
     evaluations: usize,
-    /// Where in the draft the node ended up, and what is worth keeping there.
-    sketch: usize,
-    tried: Vec<Dual>,
-    away: bool,
 }
 
 /// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
@@ -126,21 +124,26 @@ const SHARED: usize = 64;
 /// the checker's own roundings cannot undo them.
 const MARGIN: f64 = 1e-6;
 
-/// Searches for a proof of the query over the scope. The draft is what earlier searches about the same target found out,
-/// whatever their threshold; this one adds to it.
+/// Searches for a proof over the scope of what `goal` asks for. It is told the part of the time or of `most_nodes` that is spent, and
+/// must not ask for more than before: for no greater `τ`.
 pub fn prove(
     block: &Block,
-    query: Query,
+    goal: &dyn Fn(f64) -> Query,
     scope: &Scope,
     steps: Steps,
     limits: &Limits,
-    (draft, most_nodes): (&mut Draft, usize),
+    most_nodes: usize,
 ) -> Outcome {
     /// Nodes taken from the stack at a time; fixed, so that the order does not depend on the thread count.
     const BATCH: usize = 32;
-    let mut outcome = Outcome { proof: None, nodes: 0, evaluations: 0 };
+    let (begin, given) = (Instant::now(), limits.remaining());
+    let effort = |nodes: usize| {
+        let part = given.map_or(0.0, |given| begin.elapsed().as_secs_f64() / given.as_secs_f64().max(1e-9));
+        part.max(nodes as f64 / most_nodes as f64).min(1.0)
+    };
+    let mut outcome = Outcome { proof: None, query: goal(0.0), nodes: 0, evaluations: 0 };
     let mut slots = vec![Slot::default()];
-    let mut stack = vec![root(block, query, scope)];
+    let mut stack = vec![root(block, outcome.query, scope)];
     if let Some(far) = &block.far {
         // Above the cut there is nothing.
         slots[0].split = Some((Branch::Rho(far.cut), 1, 2));
@@ -152,19 +155,17 @@ pub fn prove(
         if limits.expired() || outcome.nodes >= most_nodes {
             return outcome;
         }
+        let query = goal(effort(outcome.nodes));
+        outcome.query = query;
         let batch = stack.split_off(stack.len().saturating_sub(BATCH));
-        let results: Vec<(usize, Step)> = batch
-            .into_par_iter()
-            .map(|node| (node.slot, process(block, query, steps, node, draft)))
-            .collect();
+        let results: Vec<(usize, Step)> =
+            batch.into_par_iter().map(|node| (node.slot, process(block, query, steps, node))).collect();
         for (slot, step) in results {
             outcome.nodes += 1;
             outcome.evaluations += step.evaluations;
             slots[slot].regroup = step.regroup;
             slots[slot].duals = step.duals;
-            draft.keep(step.sketch, step.tried, step.away);
             if let Some((branch, mut low, mut high)) = step.split {
-                (low.sketch, high.sketch) = draft.split(step.sketch, &branch);
                 (low.slot, high.slot) = (slots.len(), slots.len() + 1);
                 slots[slot].split = Some((branch, low.slot, high.slot));
                 slots.extend([Slot::default(), Slot::default()]);
@@ -193,19 +194,11 @@ fn assemble(slots: Vec<Slot>) -> Proof {
 fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     let cells = Cell::all(block, scope.shortest, scope.longest);
     let region = Region { rho: block.rho, range: block.network.range.clone() };
-    Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0, sketch: 0 }
+    Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0 }
 }
 
-fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Draft) -> Step {
-    let mut step = Step {
-        regroup: false,
-        duals: Vec::new(),
-        split: None,
-        evaluations: 0,
-        sketch: node.sketch,
-        tried: Vec::new(),
-        away: false,
-    };
+fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
+    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
     step.regroup = regroup(block, &mut node);
     if step.regroup {
         node.mixture = None;
@@ -213,12 +206,6 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Dr
     tighten(block, &mut node);
     // A first look with the parent's vector: it often closes the child, and tells which pair is worst.
     let mut worst = discharge(block, query, &mut node, &mut step.duals);
-    if let Some(branch) = replay(block, query, &mut node, draft, &mut step, &mut worst) {
-        if let (Some(first), Some(second)) = divide(&node, &branch) {
-            step.split = Some((branch, first, second));
-        }
-        return step;
-    }
     let failed = loop {
         if node.cells.is_empty() {
             return step;
@@ -243,16 +230,13 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Dr
         let choices = std::mem::take(&mut ascent.mixture);
         node.mixture = Some(Arc::new(Mixture { pair: (length, token), choices }));
         step.evaluations += ascent.evaluations;
-        step.tried.push(ascent.dual.clone());
         node.dual = Some(ascent.dual.clone());
         worst = discharge(block, query, &mut node, &mut step.duals);
         let open =
             |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
         if open(&node) {
             // Before branching: perhaps no prefix of this pair has a residual as short as the node wants.
-            let found = step.duals.len();
             worst = away(block, query, &mut node, (length, token), &mut step.duals);
-            step.away |= step.duals.len() > found;
         }
         if open(&node) {
             break (ascent, token);
@@ -263,42 +247,6 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, draft: &Dr
         step.split = Some((branch, first, second));
     }
     step
-}
-
-/// Tries what the draft holds for the node, and follows its splits as long as they have one side only here. Says how the
-/// node is to be split; `None` where the draft ends.
-fn replay(
-    block: &Block,
-    query: Query,
-    node: &mut Node,
-    draft: &Draft,
-    step: &mut Step,
-    worst: &mut Option<(usize, usize)>,
-) -> Option<Branch> {
-    loop {
-        let Sketch { tried, away: far, split } = draft.at(step.sketch);
-        for dual in tried {
-            if node.cells.is_empty() {
-                return None;
-            }
-            node.dual = Some(dual.clone());
-            *worst = discharge(block, query, node, &mut step.duals);
-        }
-        if let Some(pair) = *worst
-            && *far
-        {
-            *worst = away(block, query, node, pair, &mut step.duals);
-        }
-        if node.cells.is_empty() {
-            return None;
-        }
-        let (branch, low, high) = split.as_ref()?;
-        step.sketch = match divide(node, branch) {
-            (Some(_), Some(_)) => return Some(branch.clone()),
-            (Some(_), None) => *low,
-            (None, _) => *high,
-        };
-    }
 }
 
 /// Shows of a pair that no prefix has a residual as short as the node wants, if so; returns the worst pair left.
