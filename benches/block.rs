@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use llmprove::limits::Limits;
 use llmprove::model::ModelFolder;
 use llmprove::prove::Attempt;
-use llmprove::prove::block::{Block, Draft, prove_at};
+use llmprove::prove::block::{Block, prove_at};
 
 fn shipped(criterion: &mut Criterion) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");
@@ -20,10 +20,8 @@ fn shipped(criterion: &mut Criterion) {
     let block = Block::new(&model).expect("the shipped model has one block");
     // The head theorem ends at 0.1413 for this token, "X".
     group.bench_function("token X at 0.13, prefixes of at most 2 tokens", |b| {
-        let attempt = Attempt { probability: 0.13 };
-        b.iter(|| {
-            black_box(prove_at(&block, 49, attempt, 2, &Limits::default(), &mut Draft::default()).is_some())
-        });
+        let attempt = Attempt::at(0.13);
+        b.iter(|| black_box(prove_at(&block, 49, &attempt, 2, &Limits::default()).is_some()));
     });
     group.finish();
 }

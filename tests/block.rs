@@ -9,7 +9,7 @@ use llmprove::num::{BallVec, Interval};
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::dual::Query;
 use llmprove::prove::block::hull::{Columns, Direction, Hull};
-use llmprove::prove::block::{Block, Draft, Scope, sound, tree};
+use llmprove::prove::block::{Block, Scope, sound, tree};
 use proptest::prelude::*;
 
 fn shipped() -> &'static (Model, Block) {
@@ -30,16 +30,8 @@ fn query(target: usize, p: f64) -> Query {
 fn proves(target: usize, p: f64, longest: usize, nodes: usize) -> bool {
     let scope = Scope { shortest: 1, longest };
     let steps = Steps { most: 60, enough: -5e-5 };
-    tree::prove(
-        &shipped().1,
-        query(target, p),
-        &scope,
-        steps,
-        &Limits::default(),
-        (&mut Draft::default(), nodes),
-    )
-    .proof
-    .is_some()
+    let goal = |_| query(target, p);
+    tree::prove(&shipped().1, &goal, &scope, steps, &Limits::default(), nodes).proof.is_some()
 }
 
 /// Largest rigorous lower end of `P(target)` over all prefixes of one and two tokens.

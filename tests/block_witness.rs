@@ -1,16 +1,19 @@
-//! The block prover on real models: thresholds just under a witness stay unproved, from nothing and with a draft that proofs
-//! at higher thresholds have filled.
+//! The block prover on real models: thresholds just under a witness stay unproved, at once and where the threshold of a search
+//! rises, and what it rises to is what the checker accepts.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
 
 use common::shared_models;
+use llmprove::certify::{block_proof, settled};
 use llmprove::limits::Limits;
 use llmprove::model::{Evaluator, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::dual::Query;
-use llmprove::prove::block::{Block, Draft, Scope, tree};
+use llmprove::prove::block::{Block, BlockProof, Scope, tree};
+use llmprove::spec::{Language, Predicate, Statement, Threshold};
+use llmprove_proofs::check;
 
 /// Targets looked at, evenly spread over the vocabulary.
 const TARGETS: usize = 4;
@@ -36,47 +39,58 @@ fn never_closes_below_a_witness_of_two_tokens() {
         }
         let scope = Scope { shortest: 1, longest: 3 };
         let steps = Steps { most: 60, enough: -5e-5 };
-        let proves = |target: usize, p: f64, draft: &mut Draft, nodes: usize| {
-            // A hair high: asks for a little more than the statement.
-            let query = Query { target, tau: (1.0 / p - 1.0).ln() + 1e-12 };
-            tree::prove(&block, query, &scope, steps, &Limits::default(), (draft, nodes)).proof.is_some()
-        };
+        let query =
+            |target: u32, p: f64| Query { target: target as usize, tau: (1.0 / p - 1.0).ln() + 1e-12 };
         let mut proved = 0;
         for target in (1..vocab).step_by(vocab as usize / TARGETS) {
             let prefix = &best[target as usize].1;
             let witness = rigorous::token_probability(&model, prefix, target, Interval::ONE).unwrap().lo();
-            let (below, target) = (witness * (1.0 - 1e-6), target as usize);
-            assert!(!proves(target, below, &mut Draft::default(), 30), "{name}: token {target} at {below}");
-            let mut draft = Draft::default();
-            for higher in [0.5 + 0.5 * witness, 0.2 + 0.8 * witness] {
-                proved += usize::from(proves(target, higher, &mut draft, 60));
+            let below = witness * (1.0 - 1e-6);
+            let limits = Limits::default();
+            let fixed = tree::prove(&block, &|_| query(target, below), &scope, steps, &limits, 30);
+            assert!(fixed.proof.is_none(), "{name}: token {target} at {below}");
+            // From below the witness up to nearly one: what is proved in the end lies above it.
+            let rising = |spent: f64| query(target, below + (0.999 - below) * spent * spent);
+            let outcome = tree::prove(&block, &rising, &scope, steps, &limits, 60);
+            if outcome.proof.is_some() {
+                proved += 1;
+                assert!(
+                    outcome.query.tau < query(target, witness).tau,
+                    "{name}: token {target} at {witness}"
+                );
             }
-            assert!(
-                !proves(target, below, &mut draft, 60),
-                "{name}: token {target} at {below}, with a draft"
-            );
         }
-        assert!(name != "leangpt-d16-l1" || proved > 0, "{name}: no draft was of a proof");
+        assert!(name != "leangpt-d16-l1" || proved > 0, "{name}: nothing was proved at all");
     }
 }
 
-/// What an earlier search found out need not be found again.
+/// A threshold that rises while a proof is sought ends where the whole proof holds.
 #[test]
-fn drafts_make_the_way_down_shorter() {
-    let Some(models) = shared_models("drafts_make_the_way_down_shorter") else { return };
-    let model = ModelFolder::open(models.join("leangpt-d16-l1")).unwrap().load().unwrap();
-    let block = Block::new(&model).unwrap();
+fn a_proof_holds_at_the_threshold_that_it_ended_with() {
+    let Some(models) = shared_models("a_proof_holds_at_the_threshold_that_it_ended_with") else { return };
+    let folder = ModelFolder::open(models.join("leangpt-d16-l1")).unwrap();
+    let block = Block::new(&folder.load().unwrap()).unwrap();
     let scope = Scope { shortest: 1, longest: 16 };
-    let steps = Steps { most: 150, enough: -5e-5 };
-    let run = |p: f64, draft: &mut Draft| {
-        let query = Query { target: 71, tau: (1.0 / p - 1.0).ln() + 1e-12 };
-        let outcome = tree::prove(&block, query, &scope, steps, &Limits::default(), (draft, 2000));
-        assert!(outcome.proof.is_some(), "{p}");
-        outcome.evaluations
+    let steps = Steps { most: 100, enough: -5e-5 };
+    let (low, high) = (0.045, 0.2);
+    let query = |p: f64| Query { target: 71, tau: (1.0 / p - 1.0).ln() + 1e-12 };
+    let asked = std::cell::Cell::new(0.0);
+    let goal = |spent: f64| {
+        asked.set(low + (high - low) * spent);
+        query(asked.get())
     };
-    let mut draft = Draft::default();
-    let (high, low) = (run(0.12, &mut draft), run(0.1, &mut draft));
-    let again = run(0.1, &mut draft);
-    let fresh = run(0.1, &mut Draft::default());
-    assert!(high > 0 && low < fresh && again < low, "{high} then {low} then {again}, {fresh} from nothing");
+    let outcome = tree::prove(&block, &goal, &scope, steps, &Limits::default(), 300);
+    let root = outcome.proof.unwrap();
+    assert!(asked.get() > low + 1e-3, "closed before the threshold rose: {}", outcome.nodes);
+    // The checker takes the whole tree at the last threshold, and not at the first one.
+    let proof = BlockProof { rho: block.rho, root };
+    let check_at = |p: f64| {
+        let threshold = Threshold::parse(&format!("{p:.12}")).unwrap();
+        let predicate = Predicate::Ceiling { token: 71, threshold, temperature: None };
+        let statement = Statement { language: Language::Any, max_len: None, predicate };
+        let files = settled(folder.digest(), &statement, block_proof(&proof)).unwrap();
+        check(folder.dir(), &files.statement, &files.certificate)
+    };
+    check_at(asked.get() + 1e-9).unwrap();
+    assert!(check_at(low).is_err());
 }

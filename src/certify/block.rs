@@ -8,7 +8,8 @@ use crate::prove::block::sound::{Multipliers, SHIFT};
 use crate::prove::block::tree::Branch;
 
 /// Converts a finished proof.
-pub(super) fn proof(block: &BlockProof) -> format::Proof {
+#[must_use]
+pub fn proof(block: &BlockProof) -> format::Proof {
     let mut nodes = Vec::new();
     let mut stack = vec![&block.root];
     while let Some(node) = stack.pop() {

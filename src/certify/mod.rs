@@ -11,4 +11,5 @@ mod recorder;
 
 pub use argument::{head_proof, part};
 pub use attention::proof as attention_proof;
+pub use block::proof as block_proof;
 pub use recorder::{CertifyError, Files, Recorder, settled, statement_file};

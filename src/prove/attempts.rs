@@ -83,7 +83,12 @@ impl Attempts<'_> {
     }
 
     /// Lets `prove` loose on the open tokens, which may prove what an attempt comes to within some limits.
-    pub fn run(&self, open: &[usize], all: &mut [Bounds], prove: impl FnMut(usize, &Attempt, &Limits) -> Option<f64>) {
+    pub fn run(
+        &self,
+        open: &[usize],
+        all: &mut [Bounds],
+        prove: impl FnMut(usize, &Attempt, &Limits) -> Option<f64>,
+    ) {
         match self.gap() {
             Some(gap) => self.narrow(open, all, gap, prove),
             None => self.decide(open, all, prove),
@@ -169,4 +174,55 @@ impl Attempts<'_> {
 
 fn gap(bounds: &Bounds) -> f64 {
     bounds.upper - bounds.lower()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Threshold;
+
+    fn bounds(upper: f64) -> Bounds {
+        let mut bounds = Bounds::trivial();
+        bounds.tighten(upper, Prover::Head);
+        bounds
+    }
+
+    #[test]
+    fn what_is_asked_for_only_rises_and_stays_at_a_mark_for_a_while() {
+        let attempt = Attempt { floor: 0.1, last: 0.9, first: 0.2, marks: vec![0.3, 0.5] };
+        let asked: Vec<f64> = (0..=1000).map(|k| attempt.probability(f64::from(k) / 1000.0)).collect();
+        assert!(asked.is_sorted() && asked[0] > 0.1 && asked[1000] == 0.9);
+        assert!(attempt.marks.iter().all(|mark| asked.iter().filter(|p| *p == mark).count() > 20));
+        let fixed = Attempt::at(0.3);
+        assert!([0.0, 0.5, 1.0].map(|spent| fixed.probability(spent)) == [0.3; 3]);
+        assert!(fixed.is_met_by(0.3) && !attempt.is_met_by(0.9));
+    }
+
+    #[test]
+    fn thresholds_are_tried_from_the_top_until_one_fails() {
+        let thresholds = ["0.2", "0.6", "0.4", "0.9"].map(|text| Threshold::parse(text).unwrap());
+        let limits = Limits::default();
+        let aim = Aim::Exceed(&thresholds);
+        let attempts = Attempts { prover: Prover::Block, aim, refine: None, limits: &limits };
+        let (mut all, mut asked) = (vec![bounds(0.8), bounds(0.1)], Vec::new());
+        let open = attempts.open(&all);
+        attempts.run(&open, &mut all, |i, attempt, _| {
+            asked.push((i, attempt.probability(0.0)));
+            (attempt.probability(0.0) > 0.5).then(|| attempt.probability(0.0))
+        });
+        assert_eq!(asked, [1, 2].map(|k| (0, thresholds[k].floor())));
+        assert_eq!([all[0].upper, all[1].upper], [0.6, 0.1]);
+    }
+
+    #[test]
+    fn gaps_are_narrowed_until_they_are_worth_nothing() {
+        let limits = Limits::default();
+        let aim = Aim::Narrow { gap: 0.05 };
+        let attempts = Attempts { prover: Prover::Block, aim, refine: None, limits: &limits };
+        let mut all = vec![bounds(0.8), bounds(0.04), bounds(0.3)];
+        let open = attempts.open(&all);
+        assert_eq!(open, [2, 0], "narrow ones first");
+        attempts.run(&open, &mut all, |_, attempt, _| Some(attempt.probability(0.5)));
+        assert!(all.iter().all(|bounds| gap(bounds) <= 0.05));
+    }
 }

@@ -56,7 +56,7 @@ pub struct Block {
     /// One per length: the hull over all last tokens.
     cells: Vec<RootCell>,
     /// Range of ρ over every prefix.
-    rho: (f64, f64),
+    pub rho: (f64, f64),
     /// The part of it that holds none.
     far: Option<far::Far>,
 }
