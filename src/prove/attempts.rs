@@ -22,6 +22,9 @@ pub struct Attempt {
 /// How far up the first bound of all lies, and that of a token where attempts gain little.
 const FIRST: [f64; 2] = [0.2, 0.6];
 
+/// No attempt starts beyond it.
+const LAST: f64 = 0.95;
+
 /// A bound is lowered to a mark if that takes no more than this part of its distance from the floor.
 const HOLD: f64 = 0.15;
 
@@ -29,6 +32,8 @@ const HOLD: f64 = 0.15;
 const LATEST: f64 = 0.9;
 /// Part of a token's share of the time that the first attempt may take.
 const FIRST_SHARE: f64 = 0.25;
+/// Least time for a second attempt.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// Time for gaps if there is no limit.
 const WITHOUT_DEADLINE: Duration = Duration::from_secs(600);
 /// Beyond it log-odds lose their meaning.
@@ -118,7 +123,7 @@ impl Attempts<'_> {
     }
 
     /// Gaps, always where an attempt promises most for its time: it is expected to gain what the one before did at the same token,
-    /// in twice the time.
+    /// in three times the time.
     fn narrow(
         &self,
         open: &[usize],
@@ -135,20 +140,23 @@ impl Attempts<'_> {
         let mut plans: Vec<(f64, f64)> = open.iter().map(|&i| (gap(&all[i]), least)).collect();
         while !limits.expired() {
             let promise = |k: &usize| plans[*k].0 / next[*k].as_secs_f64().max(1e-9);
-            let wide = (0..open.len()).filter(|&k| gap(&all[open[k]]) > worth.max(1e-3));
+            let wide = (0..open.len()).filter(|&k| gap(&all[open[k]]) > worth.max(1e-3) && plans[k].1 < LAST);
             let Some(k) = wide.max_by(|a, b| promise(a).total_cmp(&promise(b))) else { break };
             let i = open[k];
             let (floor, last) = (all[i].lower(), all[i].upper);
             let attempt = Attempt { floor, last, first: plans[k].1, marks: self.undecided(&all[i]) };
             let begin = Instant::now();
-            match prove(i, &attempt, &limits.within(next[k])) {
+            let own = limits.within(next[k]);
+            match prove(i, &attempt, &own) {
                 Some(upper) => {
                     plans[k] = (last - upper, (0.5 * (upper - floor) / (last - floor)).clamp(least, most));
                     all[i].tighten(upper, self.prover);
                 }
-                None => plans[k] = (plans[k].0 / 2.0, most),
+                None if own.expired() => plans[k] = (plans[k].0 / 2.0, most),
+                // What failed before its time was out of reach.
+                None => plans[k].1 = f64::midpoint(plans[k].1, 1.0),
             }
-            next[k] = 3 * begin.elapsed();
+            next[k] = (3 * begin.elapsed()).max(SHORTEST);
         }
     }
 
@@ -224,5 +232,11 @@ mod tests {
         assert_eq!(open, [2, 0], "narrow ones first");
         attempts.run(&open, &mut all, |_, attempt, _| Some(attempt.probability(0.5)));
         assert!(all.iter().all(|bounds| gap(bounds) <= 0.05));
+        // Where nothing is to be had, nobody tries for ever.
+        let mut all = vec![bounds(0.8)];
+        attempts.run(&[0], &mut all, |_, attempt, _| {
+            (attempt.probability(0.0) > 0.5).then(|| attempt.probability(0.0))
+        });
+        assert!((0.5..0.6).contains(&all[0].upper), "{}", all[0].upper);
     }
 }

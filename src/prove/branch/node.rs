@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::bits;
 use crate::model::TokenId;
 
 /// A product of token sets, one for each position, with what is proved of it.
@@ -26,20 +27,6 @@ pub struct Open {
     /// Proved: the target's probability is at most this after every prefix of the node.
     #[serde(with = "bits")]
     pub upper: f64,
-}
-
-/// Floats as their bits, so that they come back as they were.
-mod bits {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub fn serialize<S: Serializer>(x: &f64, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_u64(x.to_bits())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-        u64::deserialize(d).map(f64::from_bits)
-    }
 }
 
 impl Node {

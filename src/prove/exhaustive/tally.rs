@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::bits;
 use crate::model::TokenId;
 use crate::num::wide::{LANES, Lanes};
 use crate::num::{Interval, Softmax};
@@ -54,20 +55,6 @@ pub struct Best {
     /// Upper end.
     #[serde(with = "bits")]
     pub upper: f64,
-}
-
-/// Floats as their bits: JSON has no infinity.
-mod bits {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub fn serialize<S: Serializer>(x: &f64, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_u64(x.to_bits())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-        u64::deserialize(d).map(f64::from_bits)
-    }
 }
 
 /// Extremes of every quantity that is asked for.
