@@ -94,3 +94,21 @@ fn a_proof_holds_at_the_threshold_that_it_ended_with() {
     check_at(asked.get() + 1e-9).unwrap();
     assert!(check_at(low).is_err());
 }
+
+/// A search that is asked for more as it goes on proves what it was asked for first, and says so.
+#[test]
+fn what_is_asked_for_never_gets_harder() {
+    let Some(models) = shared_models("what_is_asked_for_never_gets_harder") else { return };
+    let model = ModelFolder::open(models.join("leangpt-d16-l1")).unwrap().load().unwrap();
+    let block = Block::new(&model).unwrap();
+    let query = |p: f64| Query { target: 71, tau: (1.0 / p - 1.0).ln() + 1e-12 };
+    let asked = std::cell::Cell::new(0);
+    let harder = |_| {
+        asked.set(asked.get() + 1);
+        query(if asked.get() == 1 { 0.2 } else { 1e-6 })
+    };
+    let (scope, steps) = (Scope { shortest: 1, longest: 16 }, Steps { most: 100, enough: -5e-5 });
+    let outcome = tree::prove(&block, &harder, &scope, steps, &Limits::default(), 300);
+    assert!(asked.get() > 1 && outcome.proof.is_some());
+    assert_eq!(outcome.query.tau.to_bits(), query(0.2).tau.to_bits());
+}

@@ -30,7 +30,8 @@ pub fn prove_at(
 ) -> Option<(f64, BlockProof)> {
     let asked = Cell::new(attempt.probability(0.0));
     let goal = |effort: f64| {
-        asked.set(attempt.probability(effort));
+        // By construction never lower than before, whatever rounding does: nodes that are closed stay closed.
+        asked.set(attempt.probability(effort).max(asked.get()));
         let odds = Interval::ONE / Interval::point(asked.get()) - Interval::ONE;
         Query { target: token as usize, tau: ln(odds).hi() }
     };

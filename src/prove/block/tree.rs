@@ -124,8 +124,8 @@ const SHARED: usize = 64;
 /// the checker's own roundings cannot undo them.
 const MARGIN: f64 = 1e-6;
 
-/// Searches for a proof over the scope of what `goal` asks for. It is told the part of the time or of `most_nodes` that is spent, and
-/// must not ask for more than before: for no greater `τ`.
+/// Searches for a proof over the scope of what `goal` asks for about one target, given the part of the time or of `most_nodes` that is
+/// spent. A greater `τ` than before, which asks for more, is left unheard.
 pub fn prove(
     block: &Block,
     goal: &dyn Fn(f64) -> Query,
@@ -155,8 +155,12 @@ pub fn prove(
         if limits.expired() || outcome.nodes >= most_nodes {
             return outcome;
         }
-        let query = goal(effort(outcome.nodes));
-        outcome.query = query;
+        // What was closed holds for what was asked then, so nothing harder may be asked for now.
+        let wanted = goal(effort(outcome.nodes));
+        if wanted.tau < outcome.query.tau {
+            outcome.query = wanted;
+        }
+        let query = outcome.query;
         let batch = stack.split_off(stack.len().saturating_sub(BATCH));
         let results: Vec<(usize, Step)> =
             batch.into_par_iter().map(|node| (node.slot, process(block, query, steps, node))).collect();

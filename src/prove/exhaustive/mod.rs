@@ -99,6 +99,12 @@ impl<'a> Exhaustive<'a> {
         Exhaustive { model, network: Network::new(model, longest), tree }
     }
 
+    /// Nodes below one beginning of a unit, at most: with the language it determines the units.
+    #[must_use]
+    pub fn most_nodes(&self) -> f64 {
+        self.tree.most_nodes()
+    }
+
     /// Number of beginnings of prefixes.
     #[must_use]
     pub fn nodes(automaton: &Automaton, longest: usize) -> f64 {

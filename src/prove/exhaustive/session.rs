@@ -118,7 +118,10 @@ impl Session<'_> {
     fn run(&self, question: Question<'_>, enough: &dyn Fn(&Tally) -> bool) -> Result<Seen, ExhaustiveError> {
         (self.observer)(Event::Stage("every prefix"));
         let longest = self.limits.longest_prefix(self.model.context);
-        let run = format!("{} {longest} {question:?} {:?}", self.digest, self.automaton);
+        let exhaustive = Exhaustive::new(self.model, self.automaton, longest);
+        // A state is a number of units: it means nothing where these are cut differently.
+        let most = exhaustive.most_nodes();
+        let run = format!("{} {longest} {question:?} {:?} {most:?} nodes", self.digest, self.automaton);
         let stored = match &self.limits.checkpoint {
             Some(checkpoint) => checkpoint.load::<State>(&run).map_err(ExhaustiveError::Checkpoint)?,
             None => None,
@@ -127,12 +130,7 @@ impl Session<'_> {
             return Err(ExhaustiveError::Checkpoint("the checkpoint is damaged".into()));
         }
         let watcher = Watcher { session: *self, run, enough, failed: Mutex::default() };
-        let seen = Exhaustive::new(self.model, self.automaton, longest).run(
-            question,
-            stored,
-            self.limits,
-            &watcher,
-        )?;
+        let seen = exhaustive.run(question, stored, self.limits, &watcher)?;
         match watcher.failed.into_inner() {
             Ok(Some(message)) => Err(ExhaustiveError::Checkpoint(message)),
             Ok(None) | Err(_) => Ok(seen),

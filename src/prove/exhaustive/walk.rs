@@ -1,7 +1,8 @@
 //! A finite language as a tree of beginnings, cut into units of work.
 //!
 //! A unit is up to eight beginnings of the same length with everything that goes on from them, or beginnings alone that are
-//! members themselves. The sequence of units depends on the language only.
+//! members themselves. The sequence of units depends on the language and on how many
+//! nodes a unit may hold.
 
 use crate::model::TokenId;
 use crate::num::wide::LANES;
@@ -66,6 +67,12 @@ impl<'a> Tree<'a> {
             tree.below.push(layer);
         }
         tree
+    }
+
+    /// Nodes below one beginning of a unit, at most.
+    #[must_use]
+    pub fn most_nodes(&self) -> f64 {
+        self.most
     }
 
     /// Number of beginnings of members, members included: as many single steps of the network are needed.
