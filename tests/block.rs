@@ -12,13 +12,16 @@ use llmprove::prove::block::hull::{Columns, Direction, Hull};
 use llmprove::prove::block::{Block, Scope, sound, tree};
 use proptest::prelude::*;
 
-fn shipped() -> &'static (Model, Block) {
-    static MODEL: std::sync::OnceLock<(Model, Block)> = std::sync::OnceLock::new();
-    MODEL.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");
-        let model = ModelFolder::open(&folder).unwrap().load().unwrap();
-        let block = Block::new(&model).unwrap();
-        (model, block)
+/// One block in GPT-2's form, and one in LLaMA's: rotations, gated neurons, no centring.
+fn shipped() -> &'static [(Model, Block); 2] {
+    static MODELS: std::sync::OnceLock<[(Model, Block); 2]> = std::sync::OnceLock::new();
+    MODELS.get_or_init(|| {
+        ["moby-l1", "moby-llama"].map(|name| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+            let model = ModelFolder::open(&folder).unwrap().load().unwrap();
+            let block = Block::new(&model).unwrap();
+            (model, block)
+        })
     })
 }
 
@@ -27,16 +30,15 @@ fn query(target: usize, p: f64) -> Query {
     Query { target, tau: (1.0 / p - 1.0).ln() + 1e-12 }
 }
 
-fn proves(target: usize, p: f64, longest: usize, nodes: usize) -> bool {
+fn proves(block: &Block, target: usize, p: f64, longest: usize, nodes: usize) -> bool {
     let scope = Scope { shortest: 1, longest };
     let steps = Steps { most: 60, enough: -5e-5 };
     let goal = |_| query(target, p);
-    tree::prove(&shipped().1, &goal, &scope, steps, &Limits::default(), nodes).proof.is_some()
+    tree::prove(block, &goal, &scope, steps, &Limits::default(), nodes).proof.is_some()
 }
 
 /// Largest rigorous lower end of `P(target)` over all prefixes of one and two tokens.
-fn best_short(target: u32) -> f64 {
-    let (model, _) = shipped();
+fn best_short(model: &Model, target: u32) -> f64 {
     let vocab = model.head.vocab_size() as u32;
     let at = |prefix: &[u32]| rigorous::token_probability(model, prefix, target, Interval::ONE).unwrap().lo();
     let ones = (0..vocab).map(|a| at(&[a]));
@@ -46,9 +48,24 @@ fn best_short(target: u32) -> f64 {
 
 #[test]
 fn never_closes_below_a_known_witness() {
-    for target in [3, 17, 30, 45, 60, 75] {
-        let witness = best_short(target);
-        assert!(!proves(target as usize, witness * (1.0 - 1e-6), 2, 40), "token {target} at {witness}");
+    for (model, block) in shipped() {
+        for target in [3, 17, 30, 45, 60, 75] {
+            let witness = best_short(model, target);
+            let below = witness * (1.0 - 1e-6);
+            assert!(!proves(block, target as usize, below, 2, 40), "token {target} at {witness}");
+        }
+    }
+}
+
+#[test]
+fn single_tokens_are_proved_close_to_their_maximum() {
+    for (model, block) in shipped() {
+        for target in [3u32, 33, 75] {
+            let at = |u: u32| rigorous::token_probability(model, &[u], target, Interval::ONE).unwrap().lo();
+            let greatest = (0..model.head.vocab_size() as u32).map(at).fold(0.0, f64::max);
+            assert!(!proves(block, target as usize, greatest * (1.0 - 1e-6), 1, 100), "token {target}");
+            assert!(proves(block, target as usize, 0.5 + 0.5 * greatest, 1, 2000), "{target}: {greatest}");
+        }
     }
 }
 
@@ -79,12 +96,13 @@ proptest! {
 
     #[test]
     fn the_oracle_bounds_every_prefix(
+        gated in prop::bool::ANY,
         direction in prop::collection::vec(-2.0f64..2.0, 16),
         last in prop::collection::vec(0usize..81, 1..4),
         prefixes in prop::collection::vec(prop::collection::vec(0usize..81, 16), 50),
         length in 1usize..17,
     ) {
-        let (_, block) = shipped();
+        let (_, block) = &shipped()[usize::from(gated)];
         let mut tokens = last.clone();
         tokens.sort_unstable();
         tokens.dedup();
@@ -102,7 +120,7 @@ proptest! {
 
 #[test]
 fn the_oracle_is_exact_for_one_last_token() {
-    let (_, block) = shipped();
+    let (_, block) = &shipped()[0];
     let columns = Columns::new(&block.network);
     let direction: Vec<f64> = (0..block.network.width).map(|i| ((i * 7 % 5) as f64) - 2.0).collect();
     let hull = Hull::new(&block.network, 3, &[11]);

@@ -184,7 +184,11 @@ fn attend(
 }
 
 /// `(sin, cos)` of `position · θ^(−2i/rotated)` for each pair `i` of the elements that are rotated.
-fn turns(theta: &Interval, rotated: usize, position: usize) -> Result<Vec<(Interval, Interval)>, Reject> {
+pub(crate) fn turns(
+    theta: &Interval,
+    rotated: usize,
+    position: usize,
+) -> Result<Vec<(Interval, Interval)>, Reject> {
     let (ln_theta, position) = (ln(theta)?, Interval::from_int(position));
     let turn = |i: usize| {
         let fraction = Interval::from_int(2 * i).divide(&Interval::from_int(rotated), "a rotation")?;
@@ -194,7 +198,7 @@ fn turns(theta: &Interval, rotated: usize, position: usize) -> Result<Vec<(Inter
 }
 
 /// Rotates elements `i` and `i + half` by angle `i`.
-fn rotate(head: &mut [Interval], turns: &[(Interval, Interval)]) {
+pub(crate) fn rotate(head: &mut [Interval], turns: &[(Interval, Interval)]) {
     let half = turns.len();
     for (i, (sin, cos)) in turns.iter().enumerate() {
         let (a, b) = (head[i].clone(), head[i + half].clone());

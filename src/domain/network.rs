@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::form::{Curve, Form, Map, Sphere, Symbols};
 use crate::model::{Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale, TokenId};
-use crate::num::{Interval, cos, dot_error, nonnegative_sum, pow, sin};
+use crate::num::{Interval, dot_error, nonnegative_sum, turns};
 
 /// Widest argument of an activation that is worth a table.
 const WIDEST: f64 = 2000.0;
@@ -92,7 +92,9 @@ impl Network {
         let wide = |x: &Array2<f32>| x.mapv(f64::from);
         let (table, angles) = match &model.body.positions {
             Positions::Learned(table) => (Some(wide(table)), Vec::new()),
-            &Positions::Rotary { theta, dim } => (None, rotations(theta, dim, model.context)),
+            &Positions::Rotary { theta, dim } => {
+                (None, (0..model.context).map(|position| turns(theta, dim, position)).collect())
+            }
             Positions::None => (None, Vec::new()),
         };
         Ok(Network {
@@ -282,15 +284,4 @@ fn lengths(map: &Map, sphere: Option<Sphere>) -> Vec<f64> {
         squares.sqrt().hi()
     };
     map.weight().columns().into_iter().map(length).collect()
-}
-
-/// `(cos, sin)` of `position · theta^(−2i/dim)`.
-fn rotations(theta: f64, dim: usize, context: usize) -> Vec<Vec<(Interval, Interval)>> {
-    let exponent = |i: usize| Interval::point(-2.0 * i as f64) / Interval::point(dim as f64);
-    let frequencies: Vec<Interval> = (0..dim / 2).map(|i| pow(theta, exponent(i))).collect();
-    let at = |position: usize| {
-        let angle = |f: &Interval| *f * position as f64;
-        frequencies.iter().map(|f| (cos(angle(f)), sin(angle(f)))).collect()
-    };
-    (0..context).map(at).collect()
 }

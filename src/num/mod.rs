@@ -26,6 +26,6 @@ pub use dot::{dot, vec_mat};
 pub use elementary::{erf, exp, ln, ln_1p, sigmoid, tanh};
 pub use interval::Interval;
 pub use logarithm::ln_upper;
-pub use rotation::{cos, pow, sin};
+pub use rotation::{cos, pow, sin, turns};
 pub use softmax::Softmax;
 pub use spectral::spectral_norm;

@@ -34,3 +34,11 @@ pub fn pow(base: f64, exponent: Interval) -> Interval {
     let y = widened(core_math::pow(base, exponent.lo())).hull(widened(core_math::pow(base, exponent.hi())));
     Interval::new(y.lo().max(0.0), y.hi())
 }
+
+/// `(cos, sin)` of `position · theta^(−2i/dim)` for each pair `i` of the `dim` elements that rotary positions turn.
+#[must_use]
+pub fn turns(theta: f64, dim: usize, position: usize) -> Vec<(Interval, Interval)> {
+    let exponent = |i: usize| Interval::point(-2.0 * i as f64) / Interval::point(dim as f64);
+    let angle = |i: usize| pow(theta, exponent(i)) * position as f64;
+    (0..dim / 2).map(|i| (cos(angle(i)), sin(angle(i)))).collect()
+}

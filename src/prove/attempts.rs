@@ -11,8 +11,10 @@ use crate::verdict::{Answer, Bounds, Prover};
 pub struct Attempt {
     /// No bound below it can be proved.
     floor: f64,
-    /// A bound that is worth nothing any more, or the floor where that is the one to prove.
+    /// The greatest bound to try for.
     last: f64,
+    /// Whether the last one itself is worth anything.
+    inclusive: bool,
     /// How far up from the floor to the last one the first bound lies.
     first: f64,
     /// Bounds worth more than others, increasing.
@@ -32,6 +34,8 @@ const HOLD: f64 = 0.15;
 const LATEST: f64 = 0.9;
 /// Part of a token's share of the time that the first attempt may take.
 const FIRST_SHARE: f64 = 0.25;
+/// Part of the time for a threshold in which it is attempted itself, and not what lies below it.
+const STRAIGHT: f64 = 0.4;
 /// Least time for a second attempt.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// Time for gaps if there is no limit.
@@ -43,7 +47,13 @@ impl Attempt {
     /// At one probability, strictly between 0 and 1.
     #[must_use]
     pub fn at(probability: f64) -> Attempt {
-        Attempt { floor: probability, last: probability, first: 1.0, marks: Vec::new() }
+        Attempt { floor: probability, last: probability, inclusive: true, first: 1.0, marks: Vec::new() }
+    }
+
+    /// At one probability again, from halfway between a lower bound and it upwards: close to what the head alone proves, where
+    /// vectors that nearly prove everything say little about where to branch, the harder question may be the shorter search.
+    fn up_to(probability: f64, lower: f64) -> Attempt {
+        Attempt { floor: lower.min(probability), first: 0.5, ..Attempt::at(probability) }
     }
 
     /// The probability to prove as an upper bound once this part of the time is spent: rising from near the floor to the last
@@ -58,7 +68,7 @@ impl Attempt {
     /// Whether a bound is what is wanted, or at least a better one than before.
     #[must_use]
     pub fn is_met_by(&self, upper: f64) -> bool {
-        upper < self.last || self.last == self.floor
+        upper < self.last || self.inclusive
     }
 }
 
@@ -116,7 +126,11 @@ impl Attempts<'_> {
             let share = self.limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));
             let own = share.map_or_else(|| self.limits.clone(), |share| self.limits.within(share));
             while let Some(threshold) = self.undecided(&all[i]).pop().filter(|_| !own.expired()) {
-                let Some(upper) = prove(i, &Attempt::at(threshold), &own) else { break };
+                let first =
+                    own.remaining().map_or_else(|| own.clone(), |left| own.within(left.mul_f64(STRAIGHT)));
+                let upper = prove(i, &Attempt::at(threshold), &first)
+                    .or_else(|| prove(i, &Attempt::up_to(threshold, all[i].lower()), &own));
+                let Some(upper) = upper else { break };
                 all[i].tighten(upper, self.prover);
             }
         }
@@ -144,7 +158,8 @@ impl Attempts<'_> {
             let Some(k) = wide.max_by(|a, b| promise(a).total_cmp(&promise(b))) else { break };
             let i = open[k];
             let (floor, last) = (all[i].lower(), all[i].upper);
-            let attempt = Attempt { floor, last, first: plans[k].1, marks: self.undecided(&all[i]) };
+            let marks = self.undecided(&all[i]);
+            let attempt = Attempt { floor, last, inclusive: false, first: plans[k].1, marks };
             let begin = Instant::now();
             let own = limits.within(next[k]);
             match prove(i, &attempt, &own) {
@@ -197,13 +212,16 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_only_rises_and_stays_at_a_mark_for_a_while() {
-        let attempt = Attempt { floor: 0.1, last: 0.9, first: 0.2, marks: vec![0.3, 0.5] };
+        let attempt = Attempt { floor: 0.1, last: 0.9, inclusive: false, first: 0.2, marks: vec![0.3, 0.5] };
         let asked: Vec<f64> = (0..=1000).map(|k| attempt.probability(f64::from(k) / 1000.0)).collect();
         assert!(asked.is_sorted() && asked[0] > 0.1 && asked[1000] == 0.9);
         assert!(attempt.marks.iter().all(|mark| asked.iter().filter(|p| *p == mark).count() > 20));
         let fixed = Attempt::at(0.3);
         assert!([0.0, 0.5, 1.0].map(|spent| fixed.probability(spent)) == [0.3; 3]);
         assert!(fixed.is_met_by(0.3) && !attempt.is_met_by(0.9));
+        let rising = Attempt::up_to(0.3, 0.1);
+        assert!((rising.probability(0.0) - 0.2).abs() < 1e-12 && rising.is_met_by(0.3));
+        assert!(rising.probability(0.5) < 0.3 && rising.probability(1.0) == 0.3);
     }
 
     #[test]
@@ -218,7 +236,11 @@ mod tests {
             asked.push((i, attempt.probability(0.0)));
             (attempt.probability(0.0) > 0.5).then(|| attempt.probability(0.0))
         });
-        assert_eq!(asked, [1, 2].map(|k| (0, thresholds[k].floor())));
+        // The one that failed once more, from halfway between what is known and it.
+        assert_eq!(
+            asked,
+            [thresholds[1].floor(), thresholds[2].floor(), thresholds[2].floor() / 2.0].map(|p| (0, p))
+        );
         assert_eq!([all[0].upper, all[1].upper], [0.6, 0.1]);
     }
 

@@ -41,8 +41,23 @@ fn text(bytes: Vec<u8>) -> Result<String, AnyError> {
 
 /// A proof found by a search: tokens other than 3 keep their share after any single token, `P(3) <= 0.7`.
 fn block() -> Result<BlockProof, AnyError> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proofs/block_tiny_gpt2.json");
+    searched("block_tiny_gpt2")
+}
+
+/// The same of a model with gated neurons and rotations, `P(3) <= 0.7`.
+fn gated_block() -> Result<BlockProof, AnyError> {
+    searched("block_tiny_llama")
+}
+
+fn searched(name: &str) -> Result<BlockProof, AnyError> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proofs").join(name).with_extension("json");
     Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+fn gated_statement() -> Result<Statement, AnyError> {
+    let mut statement = statement("tiny-llama", 3, "0.7", None)?;
+    statement.max_len = Some(1);
+    Ok(statement)
 }
 
 fn block_statement(threshold: &str) -> Result<Statement, AnyError> {
@@ -124,6 +139,7 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
         uniform(7, 6),
     )?;
     case("block_tree", "tiny-gpt2", "proved", block_statement("0.7")?, Proof::Block(block()?))?;
+    case("block_tree_gated", "tiny-llama", "proved", gated_statement()?, Proof::Block(gated_block()?))?;
     let witness = |prefix: &[u32]| Proof::Witness { prefix: prefix.to_vec() };
     case(
         "witness_gpt2",
@@ -349,8 +365,19 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     let proof = Proof::Witness { prefix: vec![1; 7] };
     case("prefix_longer_than_context", "PrefixTooLong", model, pair(&long, proof)?)?;
     let nothing = Proof::Block(BlockProof { rho: [1, 1 << 20], nodes: vec![] });
-    let llama = statement("tiny-llama", 3, "0.97", None)?;
-    case("block_not_covered", "NotCovered", "tiny-llama", pair(&llama, nothing)?)?;
+    let hooked = statement("tiny-hooked", 3, "0.97", None)?;
+    case("block_not_covered", "NotCovered", "tiny-hooked", pair(&hooked, nothing)?)?;
+    // What the second arguments of gated neurons add.
+    let gated = |edit: &dyn Fn(&mut BlockDual)| -> Result<_, AnyError> {
+        let mut proof = gated_block()?;
+        proof.nodes.iter_mut().flat_map(|node| &mut node.duals).for_each(edit);
+        assert!(proof != gated_block()?, "an edit changes something");
+        pair(&gated_statement()?, Proof::Block(proof))
+    };
+    let plain = gated(&|dual| dual.slopes.truncate(8))?;
+    case("block_gated_slopes_of_a_plain_model", "VectorLength", "tiny-llama", plain)?;
+    let flat = gated(&|dual| dual.slopes[8..].fill(1 << 22))?;
+    case("block_gated_second_slopes", "PairsOpen", "tiny-llama", flat)?;
     block_defects(&|name, expect, statement, proof| {
         case(name, expect, model, pair(&statement, Proof::Block(proof))?)
     })?;

@@ -11,13 +11,16 @@
 //! other hand, for any slopes `a`,
 //!
 //! ```text
-//! w·R = w·r + Σ_k c_k φ(s_k) + w·b2                      c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
-//!    >= (w + ρ v)·r + Σ_k (a_k b_k + q_k s_k² + β_k) + w·b2     v = Σ a_k w1_k,  β_k = min over the node of
-//!                                                               c_k φ(s) − a_k s − q_k s².
+//! w·R = w·r + Σ_k c_k g_k + w·b2                         c_k = w·w2_k,  s_i = ρ w1_i·r + b_i
+//!    >= (w + ρ v)·r + Σ_i (a_i b_i + q_i s_i s_j) + Σ_k β_k + w·b2     v = Σ a_i w1_i,  β_k = min over the node of
+//!                                                               c_k g_k − Σ_i (a_i s_i + q_i s_i s_j),
 //! ```
 //!
+//! where `s_i s_j` stands for the squares `s_k²` and, where neurons are gated, the products `s_k s_{n+k}` ([`super::graph`] has the
+//! minima).
+//!
 //! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
-//! `ρ v″·r >= −√d ‖v″‖`; the squares are bounded together with `ρ v″·r` ([`sphere`]). What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
+//! `ρ v″·r >= −√d ‖v″‖`; the products are bounded together with `ρ v″·r` ([`sphere`]). What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
 //! is at an end of ρ; there it is bounded by the attention oracle. If the sum, with
 //! `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that
 //! ends in this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
@@ -86,12 +89,21 @@ impl Bound {
         let v = slopes.products(&network.up_columns, 0..network.width)?;
 
         let c = w.products(&network.down, 0..network.neurons)?.fixed(TABLE_PLACES)?;
-        let curve = |k: usize| dual.quadratic.as_ref().map_or(0, |quadratic| quadratic.curves[k]);
-        let beta = |(k, range): (usize, &[i32; 2])| {
-            network.graph.lower_bound(c.row(0)[k], c.radius(), [dual.slopes[k], curve(k)], *range) >> 16
-        };
-        // Each is at least −2^110 after the shift to 2^-SUM_PLACES.
-        let beta: i128 = range.iter().enumerate().map(beta).sum();
+        let curve = |i: usize| dual.quadratic.as_ref().map_or(0, |quadratic| quadratic.curves[i]);
+        let mut beta = 0_i128;
+        for (k, middle) in c.row(0).iter().enumerate() {
+            let second = network.neurons + k;
+            let gated = range.get(second).copied();
+            let [e, h] = gated.map_or([0, 0], |_| [dual.slopes[second], curve(second)]);
+            // Each is at least −2^110 after the shift to 2^-SUM_PLACES.
+            beta += network.graph.lower_bound(
+                [*middle, c.radius()],
+                [dual.slopes[k], e],
+                [curve(k), h],
+                range[k],
+                gated,
+            )? >> 16;
+        }
         let biases = slopes.product_floor(&network.up_bias, 0, slopes.product_radius(&network.up_bias)?)?;
         let output = w.product_floor(&network.down_bias, 0, w.product_radius(&network.down_bias)?)?;
         let least_rho = rho_interval(rho[0]);
@@ -160,10 +172,10 @@ pub(super) fn length(x: &[i64]) -> Interval {
 }
 
 fn check_form(network: &Network, dual: &BlockDual) -> Result<(), Reject> {
-    let (d, neurons) = (network.width, network.neurons);
+    let d = network.width;
     let vectors = [
         ("lift", &dual.lift, d),
-        ("slopes", &dual.slopes, neurons),
+        ("slopes", &dual.slopes, network.arguments()),
         ("normed", &dual.normed, d),
         ("raw", &dual.raw, d),
     ];

@@ -194,6 +194,25 @@ impl Table {
         Table { width, mids, norm, ..*self }
     }
 
+    /// Column `j` of the result is column `from(j)`, or zero.
+    pub fn columns(&self, from: impl Fn(usize) -> Option<usize>) -> Table {
+        let source: Vec<Option<usize>> = (0..self.width).map(from).collect();
+        let rows = self.mids.chunks(self.width.max(1));
+        let mids: Vec<i64> = rows.flat_map(|row| source.iter().map(|i| i.map_or(0, |i| row[i]))).collect();
+        let norm = self.largest * i128::try_from(self.width).expect("a length fits");
+        Table { mids, norm, ..*self }
+    }
+
+    /// The rows.
+    pub fn intervals(&self) -> Vec<Vec<Interval>> {
+        let end = |n: i64| Interval::scaled(&IBig::from(n), -i32::try_from(self.places).expect("at most 60"));
+        let around = |x: &i64| {
+            let (lo, hi) = (end(x - self.radius), end(x + self.radius));
+            Interval::from_ends(lo.lo().clone(), hi.hi().clone())
+        };
+        self.mids.chunks(self.width.max(1)).map(|row| row.iter().map(around).collect()).collect()
+    }
+
     /// Midpoints of row `i`.
     pub fn row(&self, i: usize) -> &[i64] {
         &self.mids[i * self.width..(i + 1) * self.width]

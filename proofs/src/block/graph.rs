@@ -12,6 +12,11 @@
 //!   numbers that are not negative. The first is at most γ < 0.8, as `cosh²k >= 1 + γ²x² >= 1 + 6βx²`. The second: for
 //!   `|x| <= 2` it is at most `2 k'(2)² · max tanh k sech²k < 3.01 · 0.385 < 1.2`; for `|x| > 2`, where `k > 1.88`, use
 //!   `x k' <= 3k`, `k' <= γ + 3βk²/γ`, `sech²k <= 4e^(−2k)`: `12k (0.8 + 0.17k²) e^(−2k)` falls, from 0.75 at 1.88.
+//! * SiLU: `φ'' = σ'(x) (2 − x tanh(x/2))`, a difference of numbers that are not negative. `2σ' <= 1/2`; with `y = x/2` the second is
+//!   `y tanh y sech²y / 2 <= tanh²y / 2 < 1/2`, as `y <= sinh y cosh y`.
+//!
+//! A gated neuron gives `c φ(s) u − a s − q s² − e u − h s u`, linear in u: it is least at an end of the range of u, where it is
+//! `(c u) φ(s) − (a + h u) s − q s² − e u`.
 
 use dashu_int::IBig;
 
@@ -26,10 +31,11 @@ use super::fixed::too_large;
 pub(super) const GRID_BITS: u32 = 9;
 /// Fractional bits of table entries and of the factor `c`.
 pub(super) const TABLE_PLACES: u32 = 40;
-/// Fractional bits of the slope `a`.
-const SLOPE_PLACES: u32 = crate::format::BLOCK_BITS;
-/// Largest grid point: arguments up to 2048.
-const LAST: i32 = 1 << 20;
+/// Fractional bits of multipliers, and of the slope `a`, which may be the product of one and a grid point.
+const PLACES: u32 = crate::format::BLOCK_BITS;
+const SLOPE_PLACES: u32 = PLACES + GRID_BITS;
+/// Above all grid points: arguments up to 2048.
+pub(super) const LAST: i32 = 1 << 20;
 
 /// Table of an activation on the grid points `first..`.
 #[derive(Debug)]
@@ -53,7 +59,8 @@ impl Graph {
             Activation::Relu => 0,
             Activation::GeluErf => 836_764,
             Activation::GeluTanh => 1_258_292,
-            Activation::SquaredRelu | Activation::Silu => {
+            Activation::Silu => 524_288,
+            Activation::SquaredRelu => {
                 return Err(Reject::NotCovered { why: format!("the activation {activation:?}") });
             }
         };
@@ -95,9 +102,36 @@ impl Graph {
         Ok(Graph { first: -last, table, convex, error, largest })
     }
 
-    /// A lower bound on `c φ(s) − a s − q s²` for all real `s` between the grid points `l <= u` and every c within `radius` of
-    /// `c`, in units of `2^-(2 TABLE_PLACES)`. `|c| < 2^57`, `radius < 2^56`, `|a| <= 2^50`, `|q| <= 2^40`.
-    pub fn lower_bound(&self, c: i64, radius: i64, [a, q]: [i64; 2], [l, u]: [i32; 2]) -> i128 {
+    /// A lower bound on a neuron's share for every c within `radius` of `c` and all real arguments of its ranges, in units of
+    /// `2^-(2 TABLE_PLACES)`; `second` is the range of a gated neuron's u. `|c| < 2^57`, `radius < 2^56`, `|a|, |e| <= 2^50`,
+    /// `|q|, |h| <= 2^40`.
+    pub fn lower_bound(
+        &self,
+        [c, radius]: [i64; 2],
+        [a, e]: [i64; 2],
+        [q, h]: [i64; 2],
+        first: [i32; 2],
+        second: Option<[i32; 2]>,
+    ) -> Result<i128, Reject> {
+        let a = a << GRID_BITS;
+        let Some(ends) = second else { return Ok(self.plain([c, radius], [a, q], first)) };
+        let mut least = i128::MAX;
+        for u in ends.map(i64::from) {
+            let times = |x: i64| i64::try_from((i128::from(x) * i128::from(u)) >> GRID_BITS);
+            let (Ok(c), Ok(radius)) = (times(c), times(radius)) else { return Err(too_large()) };
+            // Both were rounded down by less than one.
+            let radius = radius.abs() + 2;
+            if c.unsigned_abs() >= 1 << 57 || radius >= 1 << 56 {
+                return Err(too_large());
+            }
+            let rest = (i128::from(e) * i128::from(u)) << (2 * TABLE_PLACES - SLOPE_PLACES);
+            least = least.min(self.plain([c, radius], [a + h * u, q], first) - rest);
+        }
+        Ok(least)
+    }
+
+    /// The same of `c φ(s) − a s − q s²`.
+    fn plain(&self, [c, radius]: [i64; 2], [a, q]: [i64; 2], [l, u]: [i32; 2]) -> i128 {
         let (c, radius) = (i128::from(c), i128::from(radius));
         let least = match q {
             0 => self.least(c, a, l, u),
@@ -111,12 +145,12 @@ impl Graph {
     fn least_curved(&self, c: i128, a: i64, q: i64, l: i32, u: i32) -> i128 {
         let from = usize::try_from(l - self.first).expect("ranges lie on the table");
         let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);
-        let curve = i128::from(q) << (2 * TABLE_PLACES - SLOPE_PLACES - 2 * GRID_BITS);
+        let curve = i128::from(q) << (2 * TABLE_PLACES - PLACES - 2 * GRID_BITS);
         let at = |(s, t): (i32, &i64)| c * i128::from(*t) - i128::from(s) * (step + curve * i128::from(s));
         (l..=u).zip(&self.table[from..]).map(at).min().expect("l <= u")
     }
 
-    /// The least `c T_i − a s_i`. The products stay below 2^57 · 2^51 and 2^50 · 2^51 · 2^20.
+    /// The least `c T_i − a s_i`. The products stay below 2^57 · 2^51 and 2^61 · 2^42 · 2^20.
     fn least(&self, c: i128, a: i64, l: i32, u: i32) -> i128 {
         let offset = |i: i32| usize::try_from(i - self.first).expect("ranges lie on the table");
         let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);

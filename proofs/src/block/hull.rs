@@ -26,7 +26,7 @@ pub(super) struct Hull {
     pub length: usize,
     /// Last tokens covered, increasing.
     pub tokens: Vec<u32>,
-    /// `(min, max)` over every prefix of the attention part of `w1_k·r`, in units of `2^-SUM_PLACES`.
+    /// `(min, max)` over every prefix of the attention part of `w1_i·r`, in units of `2^-SUM_PLACES`.
     pub reach: Vec<[i128; 2]>,
     heads: Vec<Weights>,
 }
@@ -46,9 +46,9 @@ impl Hull {
         let weights = |head| Weights::new(network, head, length, &tokens);
         let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
         let mut hull = Hull { length, tokens, reach: Vec::new(), heads };
-        let mut reach = Vec::with_capacity(network.neurons);
-        for k in 0..network.neurons {
-            reach.push(hull.range(network, |head| (&head.up_value, head.up_value.row(k)))?);
+        let mut reach = Vec::with_capacity(network.arguments());
+        for i in 0..network.arguments() {
+            reach.push(hull.range(network, |head| (&head.up_value, head.up_value.row(i)))?);
         }
         hull.reach = reach;
         Ok(hull)

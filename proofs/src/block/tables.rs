@@ -1,21 +1,23 @@
 //! A model of one block folded into the tables that the block rule reads.
 //!
-//! For last token u at position n the residual after attention, centred, is `r = x(n,u) + Σ_h o_h`, where `o_h` is the mean of
-//! the vectors `value_h(j, v)` with weights `e^(query_h(n,u)·key_h(j,v))`. With `ρ = 1/sqrt(‖r‖²/d + ε)` neuron k reads
-//! `s_k = ρ w1_k·r + b_k`; the residual before the final norm, centred, is `R = r + Σ_k φ(s_k) w2_k + b2`; the logits are
-//! `a_j·ẑ + c_j` with `ẑ = R / sqrt(‖R‖²/d + ε')`. Gains, shifts and centring are folded into the matrices beside them.
+//! For last token u at position n the residual after attention, centred where the norms centre, is `r = x(n,u) + Σ_h o_h`, where
+//! `o_h` is the mean of the vectors `value_h(j, v)` with weights `e^(query_h(n,u)·key_h(j,v))`. With `ρ = 1/sqrt(‖r‖²/d + ε)` the
+//! MLP reads the arguments `s_i = ρ w1_i·r + b_i`. Neuron k of n is `g_k = φ(s_k)` or, gated, `g_k = φ(s_k) s_{n+k}`. The
+//! residual before the final norm, centred likewise, is `R = r + Σ_k g_k w2_k + b2`; the logits are `a_j·ẑ + c_j` with
+//! `ẑ = R / sqrt(‖R‖²/d + ε')`. Gains, shifts, centring and rotations are folded into the matrices beside them.
 
 use dashu_int::IBig;
 
 use crate::family::{Centring, Head, Norm};
 use crate::folder::Folder;
-use crate::forward::{dot, normalised, row, sum};
+use crate::forward::{dot, normalised, rotate, row, sum, turns};
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::linear::Linear;
 use crate::network::{Attention, Layer, Mlp};
 use crate::reject::{CheckError, Reject};
 
 use super::fixed::{Table, too_large};
-use super::graph::{GRID_BITS, Graph};
+use super::graph::{GRID_BITS, Graph, LAST};
 
 /// Largest width, number of neurons, vocabulary and context: bounds on the lengths of sums.
 pub(super) const MOST: usize = 1 << 13;
@@ -28,14 +30,17 @@ pub(super) struct Network {
     pub vocabulary: usize,
     /// Longest prefix spoken of.
     pub longest: usize,
+    /// n.
     pub neurons: usize,
+    /// Whether norms subtract the mean.
+    pub centred: bool,
     /// `x(n,u)`, the bias of the attention's output included, `[pairs, d]`.
     pub x: Table,
     pub heads: Vec<HeadTables>,
-    /// `w1_k`, `[neurons, d]`, and transposed.
+    /// `w1_i`, `[arguments, d]`, and transposed; n arguments, or 2n of gated neurons.
     pub up: Table,
     pub up_columns: Table,
-    /// `b_k`, `[1, neurons]` and as intervals.
+    /// `b_i`, `[1, arguments]` and as intervals.
     pub up_bias: Table,
     pub up_bias_exact: Vec<Interval>,
     /// `w2_k`, `[neurons, d]`, and `b2`, `[1, d]`.
@@ -49,9 +54,9 @@ pub(super) struct Network {
     /// ε' of the norm before the head, not below 0.
     pub last_epsilon: Interval,
     pub graph: Graph,
-    /// `|s_k − b_k| <= √d ‖w1_k‖`, on the grid.
+    /// `|s_i − b_i| <= √d ‖w1_i‖`, on the grid.
     pub range: Vec<[i32; 2]>,
-    /// `w1_k·x(n,u)`, `[neurons, pairs]`.
+    /// `w1_i·x(n,u)`, `[arguments, pairs]`.
     pub up_x: Table,
     /// x transposed, `[d, pairs]`.
     pub x_columns: Table,
@@ -65,7 +70,7 @@ pub(super) struct HeadTables {
     pub key: Table,
     /// After the output projection, `[pairs, d]`.
     pub value: Table,
-    /// `w1_k·value(j,v)`, `[neurons, pairs]`.
+    /// `w1_i·value(j,v)`, `[arguments, pairs]`.
     pub up_value: Table,
     /// value transposed, `[d, pairs]`.
     pub value_columns: Table,
@@ -86,11 +91,19 @@ fn transposed(rows: &[Vec<Interval>]) -> Vec<Vec<Interval>> {
     (0..width).map(|c| rows.iter().map(|row| row[c].clone()).collect()).collect()
 }
 
+/// What a norm makes of a residual before it divides: Π, which centres or does nothing.
+fn projected(centring: Centring, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
+    match centring {
+        Centring::Mean => centred(x),
+        Centring::None => Ok(x.to_vec()),
+    }
+}
+
 /// A reader of a norm, `weights·(γ ⊙ ẑ + β)`, as `(Π (γ ⊙ weights), β·weights)`.
 fn fold(norm: &Norm, weights: &[Interval]) -> Result<(Vec<Interval>, Interval), Reject> {
     let scaled: Vec<Interval> = weights.iter().zip(norm.gain.intervals()).map(|(w, g)| w * &g).collect();
     let shift = norm.shift.map_or_else(|| Interval::from_int(0), |b| dot(weights, &b.intervals()));
-    Ok((centred(&scaled)?, shift))
+    Ok((projected(norm.centring, &scaled)?, shift))
 }
 
 impl Network {
@@ -110,23 +123,24 @@ impl Network {
         let [Layer::Attention(attention), Layer::Mlp(mlp)] = &layers[..] else {
             return Err(not_covered("layers other than one attention and one MLP"));
         };
-        let (Some(positions), None, None) = (positions, &attention.rotary, &mlp.gate) else {
-            return Err(not_covered("positions that are not learned, and gated MLPs"));
-        };
         let (Some(before), Some(last)) = (&mlp.norm, &head.norm) else {
             return Err(not_covered("an MLP or a head without a norm"));
         };
-        if before.centring != Centring::Mean || last.centring != Centring::Mean {
-            return Err(not_covered("RMSNorm"));
+        let centring = before.centring;
+        if last.centring != centring {
+            return Err(not_covered("LayerNorm beside RMSNorm"));
         }
+        if attention.head_norms.is_some() {
+            return Err(not_covered("norms of queries and keys"));
+        }
+        let projected = |x: &[Interval]| projected(centring, x);
         if *before.epsilon.lo() <= IBig::ZERO || *last.epsilon.lo() < IBig::ZERO {
             return Err(not_covered("a norm before the MLP without a positive epsilon"));
         }
         let (vocabulary, width, neurons) = (head.vocabulary(), head.unembed.shape[1], mlp.up.rows());
-        if [vocabulary, width, neurons].iter().any(|n| *n > MOST)
+        if [vocabulary, width, 2 * neurons].iter().any(|n| *n > MOST)
             || longest > MOST_POSITIONS
             || attention.n_heads > MOST_HEADS
-            || attention.n_kv_heads != attention.n_heads
         {
             return Err(not_covered("a model of this size"));
         }
@@ -135,10 +149,10 @@ impl Network {
         let output_bias: Vec<Interval> = (0..width).map(|r| attention.output.bias(r)).collect();
         let (mut x, mut input) = (Vec::new(), Vec::new());
         for position in 0..longest {
-            let place = row(positions, position);
             for token in 0..vocabulary {
-                let entry = sum(&row(embed, token), &place);
-                x.push(centred(&sum(&entry, &output_bias))?);
+                let entry = row(embed, token);
+                let entry = positions.map_or(entry.clone(), |table| sum(&entry, &row(table, position)));
+                x.push(projected(&sum(&entry, &output_bias))?);
                 let mut read = normalised(attention.norm.as_ref(), &entry)?;
                 read.push(Interval::from_int(1));
                 input.push(read);
@@ -148,20 +162,22 @@ impl Network {
         let n_pairs = longest * vocabulary;
 
         let (up, up_bias) = fold_up(before, mlp)?;
-        let (range, last_point) = ranges(&up, &up_bias)?;
+        let range = ranges(&up, &up_bias)?;
+        let last_point = range[..neurons].iter().flatten().map(|i| i.abs()).max().unwrap_or(0) + 1;
         let (up_columns, up) = (Table::new(&transposed(&up))?, Table::new(&up)?);
         let heads: Result<_, CheckError> = (0..attention.n_heads)
             .map(|h| {
-                let [query, key, value] = projections(attention, h, centred)?;
+                let [query, key, value] = projections(attention, h, projected)?;
                 let of = |rows: &[Vec<Interval>]| input.products(&Table::new(rows)?, 0..rows.len());
+                let turned = |rows: &[Vec<Interval>]| turned(attention, of(rows)?, vocabulary);
                 let value = of(&value)?;
                 let up_value = up.products(&value, 0..n_pairs)?;
                 let value_columns = value.transposed();
-                Ok(HeadTables { query: of(&query)?, key: of(&key)?, value, up_value, value_columns })
+                Ok(HeadTables { query: turned(&query)?, key: turned(&key)?, value, up_value, value_columns })
             })
             .collect();
         let down = transposed(&(0..width).map(|r| mlp.down.row(r)).collect::<Vec<_>>());
-        let down = down.iter().map(|row| centred(row)).collect::<Result<Vec<_>, _>>()?;
+        let down = down.iter().map(|row| projected(row)).collect::<Result<Vec<_>, _>>()?;
         let down_bias: Vec<Interval> = (0..width).map(|r| mlp.down.bias(r)).collect();
         let (mut logit, mut logit_bias) = (Vec::new(), Vec::new());
         for token in 0..vocabulary {
@@ -174,6 +190,7 @@ impl Network {
             vocabulary,
             longest,
             neurons,
+            centred: centring == Centring::Mean,
             up_x: up.products(&x, 0..n_pairs)?,
             x_columns: x.transposed(),
             x,
@@ -183,7 +200,7 @@ impl Network {
             up_bias: Table::new(std::slice::from_ref(&up_bias))?,
             up_bias_exact: up_bias,
             down: Table::new(&down)?,
-            down_bias: Table::new(&[centred(&down_bias)?])?,
+            down_bias: Table::new(&[projected(&down_bias)?])?,
             logit_columns: Table::new(&transposed(&logit))?,
             logit_bias: Table::new(&[logit_bias])?,
             epsilon: before.epsilon.clone(),
@@ -193,34 +210,53 @@ impl Network {
         })
     }
 
+    /// Number of arguments, and of their products `s_i s_j` that dual vectors weigh: the squares `s_k²`, then of gated neurons
+    /// `s_k s_{n+k}`.
+    pub fn arguments(&self) -> usize {
+        self.range.len()
+    }
+
     /// Row of the pair of a prefix length and its last token.
     pub fn pair(&self, length: usize, token: u32) -> usize {
         (length - 1) * self.vocabulary + crate::head::index(token)
     }
 }
 
-/// `w1` and `b`.
-fn fold_up(norm: &Norm, mlp: &Mlp) -> Result<(Vec<Vec<Interval>>, Vec<Interval>), Reject> {
-    let neuron = |k: usize| {
-        let (row, shift) = fold(norm, &mlp.up.row(k))?;
-        Ok((row, &shift + &mlp.up.bias(k)))
-    };
-    Ok((0..mlp.up.rows()).map(neuron).collect::<Result<Vec<_>, Reject>>()?.into_iter().unzip())
+/// Queries or keys `[pairs, head_dim]` as they are at the positions of the pairs.
+fn turned(attention: &Attention, table: Table, vocabulary: usize) -> Result<Table, Reject> {
+    let Some((theta, width)) = &attention.rotary else { return Ok(table) };
+    let (mut rows, mut angles) = (table.intervals(), Vec::new());
+    for (pair, row) in rows.iter_mut().enumerate() {
+        if pair % vocabulary == 0 {
+            angles = turns(theta, *width, pair / vocabulary)?;
+        }
+        rotate(row, &angles);
+    }
+    Table::new(&rows)
 }
 
-/// Grid range of every neuron, and the largest grid point in magnitude.
-fn ranges(up: &[Vec<Interval>], bias: &[Interval]) -> Result<(Vec<[i32; 2]>, i32), Reject> {
+/// `w1` and `b`.
+fn fold_up(norm: &Norm, mlp: &Mlp) -> Result<(Vec<Vec<Interval>>, Vec<Interval>), Reject> {
+    let argument = |(linear, i): (&Linear, usize)| {
+        let (row, shift) = fold(norm, &linear.row(i))?;
+        Ok((row, &shift + &linear.bias(i)))
+    };
+    let readers = mlp.gate.iter().chain([&mlp.up]);
+    let all = readers.flat_map(|linear| (0..linear.rows()).map(move |i| (linear, i)));
+    Ok(all.map(argument).collect::<Result<Vec<_>, Reject>>()?.into_iter().unzip())
+}
+
+/// Grid range of every argument.
+fn ranges(up: &[Vec<Interval>], bias: &[Interval]) -> Result<Vec<[i32; 2]>, Reject> {
     let grid = FRACTION_BITS - usize::try_from(GRID_BITS).expect("9 fits");
-    let fit = |n: IBig| i32::try_from(n).ok().filter(|n| n.abs() < 1 << 30).ok_or_else(too_large);
-    let mut ranges = Vec::new();
-    for (row, bias) in up.iter().zip(bias) {
+    let fit = |n: IBig| i32::try_from(n).ok().filter(|n| n.abs() < LAST).ok_or_else(too_large);
+    let range = |(row, bias): (&Vec<Interval>, &Interval)| {
         let square = row.iter().map(Interval::square).sum::<Interval>() * Interval::from_int(row.len());
         let reach = square.sqrt();
         let (lo, hi) = (bias - &reach, bias + &reach);
-        ranges.push([fit(shift_down(lo.lo(), grid))?, fit(shift_up(hi.hi(), grid))?]);
-    }
-    let last = ranges.iter().flatten().map(|i| i.abs()).max().unwrap_or(0);
-    Ok((ranges, last + 1))
+        Ok([fit(shift_down(lo.lo(), grid))?, fit(shift_up(hi.hi(), grid))?])
+    };
+    up.iter().zip(bias).map(range).collect()
 }
 
 /// Rows of head h's queries (scaled), keys and values (after the output projection and what the reader does to it, such as
@@ -230,23 +266,24 @@ pub(super) fn projections(
     h: usize,
     reader: impl Fn(&[Interval]) -> Result<Vec<Interval>, Reject>,
 ) -> Result<[Vec<Vec<Interval>>; 3], Reject> {
-    let Attention { n_heads, head_dim, .. } = *attention;
+    let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
+    let group = n_heads + h / (n_heads / n_kv_heads);
     let rows: Vec<(usize, usize)> = attention
         .projections
         .iter()
         .enumerate()
         .flat_map(|(p, projection)| (0..projection.rows()).map(move |r| (p, r)))
         .collect();
-    let part = |i: usize| -> Vec<Vec<Interval>> {
+    let part = |block: usize| -> Vec<Vec<Interval>> {
         let of = |(p, r): &(usize, usize)| {
             let projection = &attention.projections[*p];
             let mut row = projection.row(*r);
             row.push(projection.bias(*r));
             row
         };
-        rows[(i * n_heads + h) * head_dim..][..head_dim].iter().map(of).collect()
+        rows[block * head_dim..][..head_dim].iter().map(of).collect()
     };
-    let mut query = part(0);
+    let mut query = part(h);
     for entry in query.iter_mut().flatten() {
         *entry = entry.divide(&attention.divisor, "an attention score")?;
     }
@@ -255,7 +292,7 @@ pub(super) fn projections(
         .map(|r| attention.output.row(r)[h * head_dim..][..head_dim].to_vec())
         .collect();
     let outputs = transposed(&outputs).iter().map(|column| reader(column)).collect::<Result<Vec<_>, _>>()?;
-    let inputs = transposed(&part(2));
+    let inputs = transposed(&part(group + n_kv_heads));
     let value = transposed(&outputs).iter().map(|o| inputs.iter().map(|v| dot(o, v)).collect()).collect();
-    Ok([query, part(1), value])
+    Ok([query, part(group), value])
 }

@@ -7,9 +7,10 @@
 //! found is a hint; nothing here has to be right for a proof to be.
 
 use super::bundle::{Bundle, Centre, Plane};
-use super::dual::{Dual, Evaluation, Functional, Problem, Sensitivity, Workspace, dot, evaluate};
+use super::dual::{Dual, Evaluation, Functional, Problem, Region, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
-use super::piece::{Choice, Piece};
+use super::piece::{Choice, Piece, output};
+use crate::relax::STEPS_PER_UNIT;
 
 /// Planes kept; those of least weight in the last model go first. The optimum rests on as many planes as there are variables:
 /// with too few the ascent stalls far below it.
@@ -38,9 +39,9 @@ pub struct Ascent {
     pub dual: Dual,
     /// Evaluations spent.
     pub evaluations: usize,
-    /// Average argument of each neuron in the model's optimum: where to branch.
+    /// Average of each argument in the model's optimum: where to branch.
     pub arguments: Vec<f64>,
-    /// What each neuron's envelope gives away there.
+    /// What not knowing each argument gives away there.
     pub gaps: Vec<f64>,
     /// What the freedom of ρ gives away there.
     pub rho_gap: f64,
@@ -57,8 +58,8 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         value: f64::NEG_INFINITY,
         dual: start.clone(),
         evaluations: 0,
-        arguments: vec![0.0; network.neurons],
-        gaps: vec![0.0; network.neurons],
+        arguments: vec![0.0; network.arguments()],
+        gaps: vec![0.0; network.arguments()],
         rho_gap: 0.0,
         mixture: Vec::new(),
     };
@@ -105,7 +106,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
                     bundle
                 }
                 None => {
-                    let mut bundle = Bundle::new(metric(network, at.scale, &at.weights));
+                    let mut bundle = Bundle::new(metric(network, problem.region, at.scale, &at.weights));
                     for (choice, weight) in mixture {
                         let moved = choice.within(network, problem.region);
                         bundle.add(Piece::new(network, problem.region, moved), *weight, &centre);
@@ -143,17 +144,32 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
 
 /// Squared length scales of `(a, q, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
 /// zero, in steps short against `w`.
-fn metric(network: &Network, scale: f64, weights: &[f64]) -> Vec<f64> {
+fn metric(network: &Network, region: &Region, scale: f64, weights: &[f64]) -> Vec<f64> {
     let d = network.width;
     let typical = weights.iter().map(|c| c.abs()).sum::<f64>() / network.neurons.max(1) as f64;
-    let mut scales: Vec<f64> = weights.iter().map(|c| 0.5 * (c.abs() + 0.1 * typical)).collect();
-    scales.extend(weights.iter().map(|c| 0.15 * (c.abs() + 0.1 * typical)));
+    let weights: Vec<f64> = weights.iter().map(|c| c.abs() + 0.1 * typical).collect();
+    // Of a gated neuron, `c φ(s) u`, how far each factor reaches is the weight of the other one.
+    let reach = |i: usize| {
+        f64::from(region.range[i].0.abs().max(region.range[i].1.abs())) / f64::from(STEPS_PER_UNIT)
+    };
+    let mut scales = Vec::with_capacity(2 * (network.arguments() + d));
+    for factor in [0.5, 0.15] {
+        match network.gated {
+            false => scales.extend(weights.iter().map(|c| factor * c)),
+            true => {
+                let second = |k: usize| network.neurons + k;
+                scales.extend(weights.iter().enumerate().map(|(k, c)| factor * c * reach(second(k))));
+                let first = |k: usize| if factor == 0.5 { 0.5 * reach(k) } else { 0.5 };
+                scales.extend(weights.iter().enumerate().map(|(k, c)| c * first(k)));
+            }
+        }
+    }
     scales.extend(vec![0.1 * scale / (d as f64).sqrt(); 2 * d]);
     scales.iter_mut().for_each(|s| *s *= *s);
     scales
 }
 
-/// Where the relaxation gives way at the model's optimum: `c_k (φ(s̄_k) − mean φ(s_k))` for each neuron, and
+/// Where the relaxation gives way at the model's optimum: `c_k (g_k(s̄) − mean g_k(s))` for each neuron, and
 /// `mean (ρ − ρ̄) v·(r − r̄)` for the norm, means taken with the planes' weights.
 fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascent) {
     let share = |p: &Plane| if p.weight.is_finite() { p.weight } else { 0.0 };
@@ -162,11 +178,19 @@ fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascen
         return;
     }
     let mean = |f: &dyn Fn(&Plane) -> f64| planes.iter().map(|p| share(p) * f(p)).sum::<f64>() / total;
+    for i in 0..network.arguments() {
+        best.arguments[i] = mean(&|p| p.piece.choice.arguments[i]);
+    }
     for (k, c) in at.weights.iter().enumerate() {
-        let argument = mean(&|p| p.piece.choice.arguments[k]);
-        let output = mean(&|p| network.graph.sample(p.piece.choice.arguments[k]));
-        best.arguments[k] = argument;
-        best.gaps[k] = (c * (network.graph.sample(argument) - output)).max(0.0);
+        let output = mean(&|p| output(network, &p.piece.choice.arguments, k));
+        let gap = (c * (self::output(network, &best.arguments, k) - output)).max(0.0);
+        best.gaps[k] = gap;
+        if let Some(u) = best.arguments.get(network.neurons + k).copied() {
+            // What comes of the factors moving together ends with either of them known.
+            let activation = mean(&|p| network.graph.sample(p.piece.choice.arguments[k]));
+            let together = (c * (activation * u - output)).max(0.0);
+            best.gaps[network.neurons + k] = together.min(gap);
+        }
     }
     let rho = mean(&|p| p.piece.rho);
     let along = mean(&|p| dot(&at.v, &p.piece.choice.r));

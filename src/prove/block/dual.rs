@@ -5,12 +5,14 @@
 //! vector. So with `‖m‖ <= A_λ/√d` and `w = g_λ + m`, it makes `w·R + (A_λ − √d‖m‖) κ < 0`, where `κ >= √ε'`. Now
 //!
 //! ```text
-//! w·R = w·r + Σ_k c_k φ(s_k) + w·b2          c_k = w·w2_k,  s_k = ρ w1_k·r + b_k
-//!    >= (w + ρ v)·r + Σ_k (a_k b_k + q_k s_k² + β_k) + w·b2     v = Σ a_k w1_k
-//!                                                β_k = min over the node of c_k φ(s) − a_k s − q_k s²
+//! w·R = w·r + Σ_k c_k g_k + w·b2             c_k = w·w2_k,  g_k = φ(s_k) or φ(s_k) s_{n+k},  s_i = ρ w1_i·r + b_i
+//!    >= (w + ρ v)·r + Σ_i (a_i b_i + q_i s_i s_j) + Σ_k β_k + w·b2     v = Σ a_i w1_i
+//!                                                β_k = min over the node of c_k g_k − Σ (a_i s_i + q_i s_i s_j)
 //! ```
 //!
-//! for any slopes `a` and curves `q`. The squares are bounded with the part `ρ v″·r` over all normalised residuals (`sphere`),
+//! where `s_i s_j` are the squares `s_k²` and, of gated neurons, the products `s_k s_{n+k}` ([`Network::product`]; the minima are
+//! in `neuron`),
+//! for any slopes `a` and curves `q`. The products are bounded with the part `ρ v″·r` over all normalised residuals (`sphere`),
 //! so what neurons have in common counts. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead: `w″·r >= −‖w″‖ R₁` with
 //! `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖` (without squares). What remains is linear in ρ for each prefix, so over `[ρ₁, ρ₂]` the
 //! smaller of the two ends counts, each bounded by the attention oracle. If the sum, with
@@ -21,6 +23,7 @@ use multiversion::multiversion;
 
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
+use super::neuron::{Weights, lowest};
 use super::piece::Choice;
 use super::sphere;
 
@@ -43,7 +46,7 @@ pub const RESERVE: f64 = 0.05;
 pub struct Region {
     /// `[ρ₁, ρ₂]`, positive, exact floats.
     pub rho: (f64, f64),
-    /// Grid range of every neuron's argument.
+    /// Grid range of every argument.
     pub range: Vec<(i32, i32)>,
 }
 
@@ -52,9 +55,9 @@ pub struct Region {
 pub struct Dual {
     /// ẑ, in the ball of radius `√d`, `[d]`.
     pub point: Vec<f64>,
-    /// `a_k`, `[neurons]`.
+    /// `a_i`, `[arguments]`.
     pub slopes: Vec<f64>,
-    /// `q_k`, `[neurons]`.
+    /// `q_i`, `[arguments]`.
     pub curves: Vec<f64>,
     /// `v″`, `[d]`.
     pub normed: Vec<f64>,
@@ -73,13 +76,13 @@ impl Dual {
     #[must_use]
     pub fn new(mut point: Vec<f64>, rest: &[f64]) -> Dual {
         let d = point.len();
-        let neurons = rest.len() / 2 - d;
+        let arguments = rest.len() / 2 - d;
         let (length, root) = (norm(&point), (d as f64).sqrt());
         if length > root {
             point.iter_mut().for_each(|z| *z *= root / length);
         }
-        let (slopes, rest) = rest.split_at(neurons);
-        let (curves, balls) = rest.split_at(neurons);
+        let (slopes, rest) = rest.split_at(arguments);
+        let (curves, balls) = rest.split_at(arguments);
         let (slopes, curves) = (slopes.to_vec(), curves.to_vec());
         Dual { point, slopes, curves, normed: balls[..d].to_vec(), raw: balls[d..].to_vec() }
     }
@@ -94,13 +97,13 @@ pub struct Evaluation {
     pub excess: f64,
     /// `‖w‖`, the scale of the ball parts.
     pub scale: f64,
-    /// `c_k`, the scale of the slopes.
+    /// `c_k`, `[neurons]`.
     pub weights: Vec<f64>,
     /// `w`, `[d]`.
     pub w: Vec<f64>,
     /// What was least at each end of ρ, and the value there.
     pub choices: [(Choice, f64); 2],
-    /// `v = Σ a_k w1_k`, `[d]`.
+    /// `v = Σ a_i w1_i`, `[d]`.
     pub v: Vec<f64>,
 }
 
@@ -174,22 +177,27 @@ pub struct Problem<'a> {
 /// Evaluates the dual function of a pair.
 pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Evaluation {
     let Problem { network, columns, query, region, hull, token } = *problem;
-    let (d, neurons) = (network.width, network.neurons);
+    let d = network.width;
     let f = Functional::at(network, query, &dual.point);
     let mut v = vec![0.0; d];
     let mut constant = dot(&f.w, &network.down_bias.mid);
-    let mut lowest = Vec::with_capacity(neurons);
-    let mut tilt = dual.normed.clone();
-    for k in 0..neurons {
+    let (mut weights, mut arguments) = (Vec::with_capacity(network.neurons), dual.slopes.clone());
+    for k in 0..network.neurons {
         let c = dot(&f.w, network.down.row(k));
-        let a = dual.slopes[k];
-        let (q, b) = (dual.curves[k], network.up_bias[k].lo());
-        let low = network.graph.lowest_curved(c, a, q, region.range[k].0, region.range[k].1);
-        add_scaled(&mut v, a, network.up.row(k));
-        add_scaled(&mut tilt, 2.0 * q * b, network.up.row(k));
-        constant += a * b + q * b * b + low.value;
-        lowest.push((c, f64::from(low.index) / f64::from(crate::relax::STEPS_PER_UNIT)));
+        let low = lowest(network, k, c, Weights::of(network, k, &dual.slopes, &dual.curves), &region.range);
+        constant += low.value;
+        weights.push(c);
+        arguments[k] = low.arguments[0];
+        if let Some(second) = arguments.get_mut(network.neurons + k) {
+            *second = low.arguments[1];
+        }
     }
+    for (i, &a) in dual.slopes.iter().enumerate() {
+        add_scaled(&mut v, a, network.up.row(i));
+        constant += a * network.up_bias[i].lo();
+    }
+    let mut tilt = dual.normed.clone();
+    constant += sphere::tilt(network, &dual.curves, &mut tilt);
     let radius = raw_radius(network, region.rho.0);
     let inner = d as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
     let least = sphere::minimise(network, &dual.curves, &tilt, inner, space.theta);
@@ -200,9 +208,8 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
 
     // Both ends of ρ; the smaller counts.
     let x = network.x.row((hull.length - 1) * network.vocab + token);
-    let arguments: Vec<f64> = lowest.iter().map(|l| l.1).collect();
     let mut out = Evaluation { excess: f.excess, scale: norm(&f.w), ..Evaluation::default() };
-    out.weights = lowest.iter().map(|l| l.0).collect();
+    out.weights = weights;
     let rhos = [region.rho.0, region.rho.1];
     let directions: [Vec<f64>; 2] =
         rhos.map(|rho| (0..d).map(|i| f.w[i] - dual.raw[i] + rho * (v[i] - dual.normed[i])).collect());

@@ -32,8 +32,6 @@ struct HeadWeights {
     high: Vec<f64>,
     /// Per last token, its weight on itself.
     own: Vec<(f64, f64)>,
-    /// Upper bound on `Σ_j max_v e_j(v)`, the last position included.
-    total: f64,
 }
 
 /// `D·value` of every head, position and token, with one error bound.
@@ -235,8 +233,7 @@ impl Hull {
                 &self.tokens,
                 &direction.r[h],
                 mu[h],
-                error,
-                largest,
+                [error, largest],
             );
             total = total + Interval::point(bound);
         }
@@ -286,9 +283,7 @@ impl HeadWeights {
         for (lo, hi) in low.iter_mut().zip(&mut high) {
             (*lo, *hi) = (exp(enclose(*lo, shift_most)).lo(), exp(enclose(*hi, shift_most)).hi());
         }
-        let heaviest = high.chunks(network.vocab.max(1)).map(|row| row.iter().copied().fold(0.0, f64::max));
-        let total = nonnegative_sum(heaviest.sum::<f64>() + own.iter().map(|o| o.1).fold(0.0, f64::max));
-        HeadWeights { low, high, own, total }
+        HeadWeights { low, high, own }
     }
 
     /// The minimising token and its weight at every position for a given `μ`; returns `(Σ e r, Σ e)`.
@@ -327,10 +322,6 @@ impl HeadWeights {
     }
 
     /// The largest `μ` near the float minimum for which `φ(μ) >= 0` is proved.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one formula; bundling them would only rename it"
-    )]
     fn certify(
         &self,
         vocab: usize,
@@ -338,28 +329,30 @@ impl HeadWeights {
         tokens: &[usize],
         r: &[f64],
         minimum: f64,
-        error: f64,
-        largest: f64,
+        [error, largest]: [f64; 2],
     ) -> f64 {
         let mut picks = Vec::with_capacity(length);
         let (_, den) = self.select(vocab, length, tokens, r, minimum, &mut picks);
         let scale = largest + error + minimum.abs();
         let mut mu = minimum - 2.0 * error - 1e-13 * scale;
         for _ in 0..6 {
-            // Each term e (r − error − μ) takes two subtractions and a product; the sum takes `length` more.
-            let floor = mu + error;
-            let mut phi = 0.0;
-            for j in 0..length - 1 {
-                let span = j * vocab..(j + 1) * vocab;
-                phi += least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor).0;
-            }
-            let row = (length - 1) * vocab;
+            // Not below μ + error, so that r − floor is not above what the true r exceeds μ by.
+            let floor = (mu + error).next_up();
             let own = tokens.iter().zip(&self.own).map(|(&u, e)| {
-                let x = r[row + u] - floor;
+                let x = r[(length - 1) * vocab + u] - floor;
                 x * if x < 0.0 { e.1 } else { e.0 }
             });
-            phi += own.fold(f64::INFINITY, f64::min);
-            let rounding = dot_error(length + 6, nonnegative_sum(2.0 * self.total * (scale + mu.abs())));
+            let own = own.fold(f64::INFINITY, f64::min);
+            let (mut phi, mut size) = (own, own.abs());
+            for j in 0..length - 1 {
+                let span = j * vocab..(j + 1) * vocab;
+                let term = least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor).0;
+                phi += term;
+                size += term.abs();
+            }
+            // A term takes a subtraction and a product, each off by a rounding of its own size, and `x − c|x|` grows with x: the
+            // least term's error counts.
+            let rounding = dot_error(length + 6, nonnegative_sum(size));
             if phi >= rounding && rounding.is_finite() {
                 return mu;
             }

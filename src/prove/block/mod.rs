@@ -11,6 +11,7 @@ pub mod dual;
 mod far;
 pub mod hull;
 pub mod network;
+mod neuron;
 pub mod piece;
 mod refine;
 mod simplex;

@@ -2,12 +2,13 @@
 //!
 //! For last token `u` at position `n` the residual after attention, projected by Π (centring for LayerNorm, identity for
 //! RMSNorm), is `r = x(n,u) + Σ_h o_h`, where `o_h` is a convex combination of the vectors `value_h(j, v)` with weights
-//! proportional to `e^{s_h}`. With `ρ = 1/sqrt(‖r‖²/d + ε)` the MLP reads `s_k = ρ w1_k·r + b_k`, and the logits are
-//! `a_j·ẑ + c_j` where `ẑ` is the normalised `R = r + Σ_k φ(s_k) w2_k + b2`. Gains and biases of the norms are folded
-//! into the matrices that read them, exactly as real functions.
+//! proportional to `e^{s_h}`. With `ρ = 1/sqrt(‖r‖²/d + ε)` the MLP reads the arguments `s_i = ρ w1_i·r + b_i`; its neuron
+//! k of n is `g_k = φ(s_k)`, or `g_k = φ(s_k) s_{n+k}` where it is gated. The logits are `a_j·ẑ + c_j` where `ẑ` is the
+//! normalised `R = r + Σ_k g_k w2_k + b2`. Gains and biases of the norms are folded into the matrices that read them,
+//! exactly as real functions.
 
-use crate::model::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale};
-use crate::num::{BallVec, Interval};
+use crate::model::{Activation, Attention, Layer, Linear, MlpKind, Model, Norm, Positions, Scale};
+use crate::num::{BallVec, Interval, turns};
 use crate::relax::{Graph, STEPS_PER_UNIT};
 
 /// Why the block prover cannot speak about a model.
@@ -64,8 +65,10 @@ pub struct Network {
     pub context: usize,
     /// Attention heads.
     pub heads: usize,
-    /// MLP neurons.
+    /// MLP neurons `n`.
     pub neurons: usize,
+    /// Whether each neuron is multiplied by a second argument.
+    pub gated: bool,
     /// Whether Π centres (LayerNorm) or is the identity (RMSNorm).
     pub centred: bool,
     /// `x(n,u)`, output bias of attention included, `[context · vocab, d]`.
@@ -76,9 +79,9 @@ pub struct Network {
     pub query: Vec<Rows>,
     /// Keys, per head `[context · vocab, head_dim]`.
     pub key: Vec<Rows>,
-    /// `w1_k`, `[neurons, d]`.
+    /// `w1_i`, `[arguments, d]`; arguments are as many as neurons, or twice as many where those are gated.
     pub up: Rows,
-    /// `b_k`.
+    /// `b_i`.
     pub up_bias: Vec<Interval>,
     /// `w2_k`, `[neurons, d]`.
     pub down: Rows,
@@ -94,12 +97,12 @@ pub struct Network {
     pub last_eps: f64,
     /// Table of the activation, wide enough for every `s_k` of the unit-norm ball.
     pub graph: Graph,
-    /// Grid range of each neuron's argument: `|s_k − b_k| <= √d ‖w1_k‖` always.
+    /// Grid range of each argument: `|s_i − b_i| <= √d ‖w1_i‖` always.
     pub range: Vec<(i32, i32)>,
 }
 
 impl Network {
-    /// Folds a model of one attention layer and one plain MLP, both pre-normed.
+    /// Folds a model of one attention layer and one MLP, both pre-normed.
     ///
     /// # Errors
     /// Names the first property of the model that the prover does not cover.
@@ -113,13 +116,9 @@ impl Network {
         if attention.head_norms.is_some() {
             return Err(refuse("norms of query and key heads are not covered"));
         }
-        let MlpKind::Plain { up, down } = &mlp.kind else {
-            return Err(refuse("gated MLPs are not covered"));
-        };
-        let positions = match &model.body.positions {
-            Positions::Learned(table) => Some(table),
-            Positions::None => None,
-            Positions::Rotary { .. } => return Err(refuse("rotary positions are not covered")),
+        let (readers, down) = match &mlp.kind {
+            MlpKind::Plain { up, down } => (vec![up], down),
+            MlpKind::Gated { gate, up, down } => (vec![gate, up], down),
         };
         let (Some(before_mlp), Some(last)) = (&mlp.norm, &model.head.norm) else {
             return Err(refuse("it needs a norm before the MLP and before the head"));
@@ -132,8 +131,9 @@ impl Network {
             }
         };
         let width = model.head.width();
-        let tokens = TokenTables::new(model, attention, positions, centred);
-        let (up, up_bias) = fold_readers(up, before_mlp, centred);
+        let tokens = TokenTables::new(model, attention, centred);
+        let fold = |linear: &&Linear| fold_reader(linear, before_mlp, centred);
+        let (up, up_bias): (Vec<_>, Vec<_>) = readers.iter().flat_map(fold).unzip();
         let down_rows: Vec<BallVec> =
             down.weight.rows().into_iter().map(|r| project(&points(r.iter().copied()), centred)).collect();
         let down_bias = match &down.bias {
@@ -141,7 +141,7 @@ impl Network {
             None => BallVec::exact(vec![0.0; width]),
         };
         let (logit, logit_bias) = fold_head(model, last, centred);
-        let (range, graph) = tabulate(mlp, &up, &up_bias)?;
+        let (range, graph) = tabulate(mlp.activation, down_rows.len(), &up, &up_bias)?;
         let [eps, last_eps] = [before_mlp, last].map(|norm| match norm {
             Norm::Layer { eps, .. } | Norm::Rms { eps, .. } => *eps,
         });
@@ -153,7 +153,8 @@ impl Network {
             vocab: model.head.vocab_size(),
             context: model.context,
             heads: attention.n_heads,
-            neurons: up.len(),
+            neurons: down_rows.len(),
+            gated: readers.len() > 1,
             centred,
             x: Rows::new(&tokens.x, width),
             value: tokens.value.iter().map(|rows| Rows::new(rows, width)).collect(),
@@ -171,6 +172,18 @@ impl Network {
             range,
         };
         network.finite().then_some(network).ok_or_else(|| refuse("its weights overflow double precision"))
+    }
+
+    /// Number of arguments, and of the products of them that dual vectors weigh.
+    #[must_use]
+    pub fn arguments(&self) -> usize {
+        self.up_bias.len()
+    }
+
+    /// The two arguments of the `i`-th product: the squares `s_k²`, then where neurons are gated `s_k s_{n+k}`.
+    #[must_use]
+    pub fn product(&self, i: usize) -> (usize, usize) {
+        (i % self.neurons, i)
     }
 
     fn finite(&self) -> bool {
@@ -192,12 +205,7 @@ struct TokenTables {
 }
 
 impl TokenTables {
-    fn new(
-        model: &Model,
-        attention: &Attention,
-        positions: Option<&ndarray::Array2<f32>>,
-        centred: bool,
-    ) -> TokenTables {
+    fn new(model: &Model, attention: &Attention, centred: bool) -> TokenTables {
         let heads = attention.n_heads;
         let mut tables = TokenTables {
             x: Vec::new(),
@@ -217,13 +225,17 @@ impl TokenTables {
             None => vec![0.0; width],
         };
         for position in 0..model.context {
+            let angles = match model.body.positions {
+                Positions::Rotary { theta, dim } => turns(theta, dim, position),
+                Positions::Learned(_) | Positions::None => Vec::new(),
+            };
             for embedding in model.body.embed.rows() {
-                let entry: Vec<Interval> = match positions {
-                    Some(table) => {
+                let entry: Vec<Interval> = match &model.body.positions {
+                    Positions::Learned(table) => {
                         let row = table.row(position);
                         embedding.iter().zip(row).map(|(&e, &p)| sum([f64::from(e), f64::from(p)])).collect()
                     }
-                    None => points(embedding.iter().copied()),
+                    Positions::Rotary { .. } | Positions::None => points(embedding.iter().copied()),
                 };
                 let read = match &attention.norm {
                     Some(norm) => normalise(&entry, norm),
@@ -239,8 +251,8 @@ impl TokenTables {
                 tables.x.push(project(&shifted, centred));
                 for head in 0..heads {
                     let group = head * attention.n_kv_heads / heads;
-                    tables.query[head].push(scaled(&slice(&q, head, dim), scale));
-                    tables.key[head].push(slice(&k, group, dim));
+                    tables.query[head].push(scaled(&rotated(&slice(&q, head, dim), &angles), scale));
+                    tables.key[head].push(rotated(&slice(&k, group, dim), &angles));
                     tables.value[head]
                         .push(project(&output(&slice(&v, group, dim), attention, head), centred));
                 }
@@ -301,8 +313,8 @@ fn normalise(x: &[Interval], norm: &Norm) -> BallVec {
     BallVec::from_intervals(&out)
 }
 
-/// Rows `w1_k` and constants `b_k` of the neurons: gain folded in and projected, norm bias moved to the constant.
-fn fold_readers(up: &Linear, norm: &Norm, centred: bool) -> (Vec<BallVec>, Vec<Interval>) {
+/// Rows `w1_i` and constants `b_i` of arguments: gain folded in and projected, norm bias moved to the constant.
+fn fold_reader(up: &Linear, norm: &Norm, centred: bool) -> Vec<(BallVec, Interval)> {
     let (gain, bias) = match norm {
         Norm::Layer { gain, bias, .. } => (gain, bias.as_ref()),
         Norm::Rms { gain, .. } => (gain, None),
@@ -315,7 +327,7 @@ fn fold_readers(up: &Linear, norm: &Norm, centred: bool) -> (Vec<BallVec>, Vec<I
         let own = up.bias.as_ref().map_or(0.0, |b| f64::from(b[k]));
         (project(&row, centred), shift + Interval::point(own))
     };
-    (0..up.weight.ncols()).map(fold).unzip()
+    (0..up.weight.ncols()).map(fold).collect()
 }
 
 /// Rows `a_j` and constants `c_j` of the logits.
@@ -334,11 +346,15 @@ fn fold_head(model: &Model, norm: &Norm, centred: bool) -> (Vec<BallVec>, Vec<In
     model.head.unembed.rows().into_iter().enumerate().map(fold).unzip()
 }
 
-/// Grid range of every neuron and a table that covers them all.
-fn tabulate(mlp: &Mlp, up: &[BallVec], bias: &[Interval]) -> Result<(Vec<(i32, i32)>, Graph), NotApplicable> {
+/// Grid range of every argument and a table that covers those of the activation, the first `neurons`.
+fn tabulate(
+    activation: Activation,
+    neurons: usize,
+    up: &[BallVec],
+    bias: &[Interval],
+) -> Result<(Vec<(i32, i32)>, Graph), NotApplicable> {
     /// Widest argument range that is worth a table.
     const WIDEST: f64 = 2000.0;
-    let activation: Activation = mlp.activation;
     let mut range = Vec::with_capacity(up.len());
     for (row, b) in up.iter().zip(bias) {
         let reach = Interval::point((row.mid.len() as f64).sqrt().next_up()) * row.norm2();
@@ -352,8 +368,8 @@ fn tabulate(mlp: &Mlp, up: &[BallVec], bias: &[Interval]) -> Result<(Vec<(i32, i
         // Within ±2000 · 512 the products are exact and the casts lossless.
         range.push(((lo.lo() * steps).floor() as i32, (hi.hi() * steps).ceil() as i32));
     }
-    let first = range.iter().map(|r| r.0).min().unwrap_or(0).min(0) - 1;
-    let last = range.iter().map(|r| r.1).max().unwrap_or(0).max(0) + 1;
+    let first = range[..neurons].iter().map(|r| r.0).min().unwrap_or(0).min(0) - 1;
+    let last = range[..neurons].iter().map(|r| r.1).max().unwrap_or(0).max(0) + 1;
     Ok((range, Graph::new(activation, first, last)))
 }
 
@@ -377,6 +393,20 @@ fn sum(terms: [f64; 2]) -> Interval {
 
 fn intervals(x: &BallVec) -> Vec<Interval> {
     x.mid.iter().map(|&mid| crate::num::Ball { mid, rad: x.rad }.interval()).collect()
+}
+
+/// Elements `i` and `i + n` turned by the `i`-th of `n` angles, given as cosine and sine.
+fn rotated(x: &BallVec, angles: &[(Interval, Interval)]) -> BallVec {
+    if angles.is_empty() {
+        return x.clone();
+    }
+    let mut y = intervals(x);
+    for (i, &(cos, sin)) in angles.iter().enumerate() {
+        let (a, b) = (y[i], y[i + angles.len()]);
+        y[i] = a * cos - b * sin;
+        y[i + angles.len()] = b * cos + a * sin;
+    }
+    BallVec::from_intervals(&y)
 }
 
 fn scaled(x: &BallVec, factor: Interval) -> BallVec {

@@ -1,7 +1,7 @@
 //! Planes above the dual function: what the minimum over a node comes to when its parts are chosen once and for all.
 //!
 //! The dual function is the least of sums that are linear in `(w, a, q, v″, w″)`, one for every choice of the attention's output, each
-//! neuron's argument, a normalised residual and a point of the ball. Any choice that a node allows gives a plane; those found
+//! argument, a normalised residual and a point of the ball. Any choice that a node allows gives a plane; those found
 //! in a node stay choices of its children once they are moved into the children's ranges.
 
 use super::dual::{Region, add_scaled, dot, norm, raw_radius};
@@ -15,7 +15,7 @@ pub struct Choice {
     pub end: usize,
     /// The residual `r`, `[d]`.
     pub r: Vec<f64>,
-    /// Arguments of the neurons, `[neurons]`.
+    /// The arguments, `[arguments]`.
     pub arguments: Vec<f64>,
     /// ŷ, `[d]`.
     pub normed: Vec<f64>,
@@ -54,6 +54,11 @@ impl Choice {
     }
 }
 
+/// `g_k` for some arguments.
+pub(super) fn output(network: &Network, arguments: &[f64], k: usize) -> f64 {
+    network.graph.sample(arguments[k]) * arguments.get(network.neurons + k).copied().unwrap_or(1.0)
+}
+
 impl Piece {
     /// The plane of a choice in a node.
     #[must_use]
@@ -63,14 +68,16 @@ impl Piece {
         let mut residual = r.clone();
         add_scaled(&mut residual, 1.0, &network.down_bias.mid);
         let mut rest = Vec::with_capacity(2 * (arguments.len() + r.len()));
-        for (k, &s) in arguments.iter().enumerate() {
-            add_scaled(&mut residual, network.graph.sample(s), network.down.row(k));
-            rest.push(rho * dot(network.up.row(k), r) + network.up_bias[k].lo() - s);
+        for k in 0..network.neurons {
+            add_scaled(&mut residual, output(network, arguments, k), network.down.row(k));
         }
-        for (k, &s) in arguments.iter().enumerate() {
-            let argument = dot(network.up.row(k), normed) + network.up_bias[k].lo();
-            rest.push(argument * argument - s * s);
-        }
+        let along = |i: usize, x: &[f64]| dot(network.up.row(i), x);
+        let bias = |i: usize| network.up_bias[i].lo();
+        rest.extend(arguments.iter().enumerate().map(|(i, s)| rho * along(i, r) + bias(i) - s));
+        rest.extend((0..arguments.len()).map(|p| {
+            let (i, j) = network.product(p);
+            (along(i, normed) + bias(i)) * (along(j, normed) + bias(j)) - arguments[i] * arguments[j]
+        }));
         let radius = raw_radius(network, region.rho.0);
         rest.extend(normed.iter().zip(r).map(|(y, r)| y - rho * r));
         rest.extend(r.iter().zip(raw).map(|(r, e)| -r - radius * e));

@@ -4,6 +4,7 @@
 use super::dual::{Dual, Functional, Query, RESERVE, Region, add_scaled, norm};
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
+use super::neuron::{self, Weights};
 use super::sphere;
 use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
 
@@ -18,7 +19,7 @@ pub struct Multipliers {
     pub lambda: Vec<(usize, u32)>,
     /// `m`, `[d]`.
     pub lift: Vec<i64>,
-    /// `a_k`, `[neurons]`.
+    /// `a_i`, `[arguments]`.
     pub slopes: Vec<i64>,
     /// `v″`, `[d]`.
     pub normed: Vec<i64>,
@@ -28,10 +29,10 @@ pub struct Multipliers {
     pub quadratic: Option<Quadratic>,
 }
 
-/// Multipliers of the squares of the neurons' arguments.
+/// Multipliers of the products of arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quadratic {
-    /// `q_k`, `[neurons]`.
+    /// `q_i`, `[arguments]`.
     pub curves: Vec<i64>,
     /// θ, the multiplier of `‖ŷ‖²`.
     pub theta: i64,
@@ -60,14 +61,14 @@ impl Multipliers {
         let inner = network.width as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
         let f = Functional::at(network, query, &dual.point);
         let lambda = quantise_simplex(&f.lambda)?;
-        let excess = excess(network, query, &lambda).lo() - RESERVE;
+        let excess = excess(network, query, &lambda).lo();
         if !(excess >= 0.0) {
             return None;
         }
         let unit = f64::from(1u32 << SHIFT);
         let whole = |x: f64| (x.abs() < 1e9).then(|| (x * unit).round() as i64);
         // m = A ẑ/d for what the reserve leaves of A, so that ‖m‖ <= A/√d survives the rounding.
-        let share = excess / network.width as f64;
+        let share = (excess - RESERVE).max(0.0) / network.width as f64;
         let lift: Vec<i64> = dual.point.iter().map(|z| (z * share * unit).trunc() as i64).collect();
         let slopes = dual.slopes.iter().map(|&a| whole(a)).collect::<Option<Vec<i64>>>()?;
         let normed = dual.normed.iter().map(|&x| whole(x)).collect::<Option<Vec<i64>>>()?;
@@ -85,9 +86,7 @@ impl Quadratic {
         let curves = dual.curves.iter().map(|&q| whole(q)).collect::<Option<Vec<i64>>>()?;
         let rounded: Vec<f64> = curves.iter().map(|&q| real(q)).collect();
         let mut tilt: Vec<f64> = normed.iter().map(|&x| real(x)).collect();
-        for (k, q) in rounded.iter().enumerate() {
-            add_scaled(&mut tilt, 2.0 * q * network.up_bias[k].lo(), network.up.row(k));
-        }
+        sphere::tilt(network, &rounded, &mut tilt);
         let least = sphere::minimise(network, &rounded, &tilt, inner, 0.0);
         // A hair more, so that M is positive definite beyond doubt.
         let theta = whole(least.theta + 4e-6)?;
@@ -127,7 +126,7 @@ pub fn away_from_origin(network: &Network, columns: &Columns, hull: &Hull, token
     Multipliers {
         lambda: Vec::new(),
         lift: vec![0; d],
-        slopes: vec![0; network.neurons],
+        slopes: vec![0; network.arguments()],
         normed: vec![0; d],
         raw: point.iter().map(|p| -(p * scale).round() as i64).collect(),
         quadratic: None,
@@ -214,17 +213,16 @@ impl Shared {
         let v = BallVec::combine(&slopes, network.up.iter(), network.up.rad, d);
         let curves: Vec<f64> = match &multipliers.quadratic {
             Some(quadratic) => quadratic.curves.iter().map(|&q| real(q)).collect(),
-            None => vec![0.0; network.neurons],
+            None => vec![0.0; network.arguments()],
         };
         let mut constant = w.dot(&network.down_bias).interval();
-        for (k, &a) in slopes.iter().enumerate() {
+        for k in 0..network.neurons {
             let c = w.dot(&network.down.ball(k));
-            let (l, u) = region.range[k];
-            let low = match curves[k] {
-                0.0 => network.graph.lower_bound(c.mid, c.rad, a, l, u),
-                q => network.graph.lower_bound_curved(c.mid, c.rad, a, q, l, u),
-            };
-            constant = constant + network.up_bias[k] * a + Interval::point(low);
+            let weights = Weights::of(network, k, &slopes, &curves);
+            constant = constant + Interval::point(neuron::lower_bound(network, k, c, weights, &region.range));
+        }
+        for (bias, &a) in network.up_bias.iter().zip(&slopes) {
+            constant = constant + *bias * a;
         }
         let (normed, raw) = (reals(&multipliers.normed), reals(&multipliers.raw));
         let rho = Interval::point(region.rho.0);
@@ -320,6 +318,14 @@ pub fn start(network: &Network, query: Query) -> Dual {
     let point: Vec<f64> = row.iter().map(|a| a * scale).collect();
     let w = Functional::at(network, query, &point).w;
     let weights: Vec<f64> = network.down.iter().map(|down| super::dual::dot(&w, down)).collect();
-    let [slopes, curves] = [0.5, 0.2].map(|f| weights.iter().map(|c| f * c).collect());
+    let (slopes, curves) = match network.gated {
+        false => (weights.iter().map(|c| 0.5 * c).collect(), weights.iter().map(|c| 0.2 * c).collect()),
+        // φ(s) u is s u / 2 and something smaller.
+        true => {
+            let none = vec![0.0; network.neurons];
+            let halves: Vec<f64> = weights.iter().map(|c| 0.5 * c).collect();
+            (vec![0.0; network.arguments()], [none, halves].concat())
+        }
+    };
     Dual { point, slopes, curves, normed: vec![0.0; network.width], raw: vec![0.0; network.width] }
 }

@@ -1,4 +1,5 @@
-//! The quadratic part of a dual vector: minima of `ŷ'Qŷ + g·ŷ` over the normalised residuals ŷ of a node.
+//! The quadratic part of a dual vector: minima of `ŷ'Qŷ + g·ŷ` over the normalised residuals ŷ of a node, where `Q` gathers
+//! products `q_i (w1_i·ŷ)(w1_j·ŷ)` of the arguments' linear parts ([`Network::product`]).
 //!
 //! ŷ = ρ r has `d(1 − ερ²) = ‖ŷ‖² <= d` (and no mean where Π centres), so for every θ with `M = Q + θI` positive semidefinite
 //!
@@ -25,14 +26,32 @@ pub(super) struct Least {
     pub value: f64,
 }
 
-/// `Σ q_k w1_k w1_k'` plus `shift` on the diagonal and `mean/d` everywhere, `[d, d]`.
+/// Adds the linear part of `Σ q_i s_i s_j`, the arguments `s_i = w1_i·ŷ + b_i`, to `g`; returns the constant part.
+pub(super) fn tilt(network: &Network, curves: &[f64], g: &mut [f64]) -> f64 {
+    let bias = |i: usize| network.up_bias[i].lo();
+    let mut constant = 0.0;
+    for (p, &curve) in curves.iter().enumerate().filter(|(_, c)| **c != 0.0) {
+        let (i, j) = network.product(p);
+        add_scaled(g, curve * bias(i), network.up.row(j));
+        add_scaled(g, curve * bias(j), network.up.row(i));
+        constant += curve * bias(i) * bias(j);
+    }
+    constant
+}
+
+/// `Σ q_i (w1_i w1_j' + w1_j w1_i')/2` plus `shift` on the diagonal and `mean/d` everywhere, `[d, d]`.
 pub(super) fn form(network: &Network, curves: &[f64], shift: f64, mean: f64) -> Vec<f64> {
     let d = network.width;
     let mut q = vec![mean / d as f64; d * d];
-    for (k, &curve) in curves.iter().enumerate().filter(|(_, c)| **c != 0.0) {
-        let row = network.up.row(k);
-        for i in 0..d {
-            add_scaled(&mut q[i * d..=i * d + i], curve * row[i], &row[..=i]);
+    for (p, &curve) in curves.iter().enumerate().filter(|(_, c)| **c != 0.0) {
+        let (one, other) = network.product(p);
+        let pairs = [(one, other), (other, one)];
+        let (pairs, share) = if one == other { (&pairs[..1], curve) } else { (&pairs[..], 0.5 * curve) };
+        for &(one, other) in pairs {
+            let (one, other) = (network.up.row(one), network.up.row(other));
+            for i in 0..d {
+                add_scaled(&mut q[i * d..=i * d + i], share * one[i], &other[..=i]);
+            }
         }
     }
     for i in 0..d {
@@ -178,7 +197,7 @@ pub(super) fn solve(l: &[f64], d: usize, x: &mut [f64]) {
     }
 }
 
-/// A proved lower bound on `Σ q_k (w1_k·ŷ + b_k)² + v·ŷ` over every ŷ with `inner <= ‖ŷ‖² <= d` (without a mean, where Π
+/// A proved lower bound on `Σ q_i s_i s_j + v·ŷ`, `s_i = w1_i·ŷ + b_i`, over every ŷ with `inner <= ‖ŷ‖² <= d` (without a mean, where Π
 /// centres). All numbers given are exact; `point` has no mean where Π centres.
 pub(super) fn lower_bound(
     network: &Network,
@@ -193,14 +212,18 @@ pub(super) fn lower_bound(
     let square = |x: &[f64]| x.iter().map(|&x| Interval::point(x).square()).sum::<Interval>();
     let shell = if theta >= 0.0 { Interval::point(d as f64) } else { inner };
     let mut value = v.dot(&y).interval() + (square(point) - shell) * theta;
-    let (mut weights, mut spread) = (Vec::with_capacity(curves.len()), 0.0);
-    for (k, &curve) in curves.iter().enumerate() {
-        let s = network.up.ball(k).dot(&y).interval() + network.up_bias[k];
-        value = value + s.square() * curve;
-        let (mid, rad) = (s * (2.0 * curve)).mid_rad();
-        weights.push(mid);
-        spread += rad;
+    let argument = |i: usize| network.up.ball(i).dot(&y).interval() + network.up_bias[i];
+    let arguments: Vec<Interval> = (0..network.arguments()).map(argument).collect();
+    let mut gradient = vec![Interval::ZERO; arguments.len()];
+    for (p, &curve) in curves.iter().enumerate() {
+        let (i, j) = network.product(p);
+        let (s, t) = (arguments[i], arguments[j]);
+        value = value + if i == j { s.square() } else { s * t } * curve;
+        gradient[i] = gradient[i] + t * curve;
+        gradient[j] = gradient[j] + s * curve;
     }
+    let (weights, spreads): (Vec<f64>, Vec<f64>) = gradient.iter().map(|g| g.mid_rad()).unzip();
+    let spread: f64 = spreads.iter().sum();
     let mut e = BallVec::combine(&weights, network.up.iter(), network.up.rad, d);
     e.rad = nonnegative_sum(e.rad + nonnegative_sum(spread) * network.up.longest);
     let e = e.plus_scaled(1.0, v).plus_scaled(2.0 * theta, &y);
@@ -211,7 +234,7 @@ pub(super) fn lower_bound(
     let total = nonnegative_sum(curves.iter().map(|c| c.abs()).sum());
     let (long, rad) = (network.up.longest, network.up.rad);
     let entry = nonnegative_sum(total * long * long) + mean + theta.abs();
-    let mut off = dot_error(curves.len() + 8, entry) + nonnegative_sum(total * rad * (2.0 * long + rad));
+    let mut off = dot_error(2 * curves.len() + 8, entry) + nonnegative_sum(total * rad * (2.0 * long + rad));
     let (mut most, mut widest) = (0.0f64, 0.0f64);
     for i in 0..d {
         for j in 0..=i {

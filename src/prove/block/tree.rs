@@ -61,7 +61,7 @@ pub struct Outcome {
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
     pub hull: Arc<Hull>,
-    /// `(min, max)` of the attention part of `w1_k·r`, per neuron.
+    /// `(min, max)` of the attention part of `w1_i·r`, per argument.
     reach: Arc<Vec<(f64, f64)>>,
     pub open: Vec<usize>,
 }
@@ -284,7 +284,7 @@ fn regroup(block: &Block, node: &mut Node) -> bool {
 /// Meets every neuron's range with what the attention hulls of the open pairs and the node's ρ allow.
 fn tighten(block: &Block, node: &mut Node) {
     let (low, high) = (Interval::point(node.region.rho.0), Interval::point(node.region.rho.1));
-    for k in 0..block.network.neurons {
+    for k in 0..block.network.arguments() {
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for cell in &node.cells {
             let (a, b) = cell.reach[k];
@@ -365,7 +365,7 @@ fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
     }
     let range = &node.region.range;
     let splittable = |k: &usize| range[*k].1 - range[*k].0 >= 8;
-    let neuron = (0..block.network.neurons)
+    let neuron = (0..block.network.arguments())
         .filter(splittable)
         .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
     match neuron {
@@ -411,7 +411,7 @@ impl Block {
     /// Range of the attention part of `w1_k·r` over a hull, per neuron.
     pub(super) fn reach(&self, hull: &Hull) -> Vec<(f64, f64)> {
         let range = |k| attention_range(&self.network, &self.columns, hull, &self.network.up.ball(k));
-        (0..self.network.neurons).map(range).collect()
+        (0..self.network.arguments()).map(range).collect()
     }
 
     /// `w1_k·x(n,u)`.
