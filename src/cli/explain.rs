@@ -35,11 +35,11 @@ pub fn run(args: &ExplainArgs) -> Result<Output, CliError> {
         }
     };
     let longest = job.limits().longest_prefix(model.context);
-    let stages = profile(&model, job.token(), head, &bounds, longest, &limits);
+    let profile = profile(&model, job.token(), head, &bounds, longest, &limits);
     let subject = job.subject();
     Ok(if args.json {
-        Output::json(&explain::document(&subject, &bounds, &stages), 0)
+        Output::json(&explain::document(&subject, &bounds, &profile), 0)
     } else {
-        Output { text: explain::text(&subject, &bounds, &stages), code: 0 }
+        Output { text: explain::text(&subject, &bounds, &profile), code: 0 }
     })
 }

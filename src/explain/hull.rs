@@ -24,20 +24,31 @@ struct Tables<'a> {
     value: Vec<Vec<Vec<f64>>>,
 }
 
-/// The largest value of the tail found and its residual; `None` if the layers are others. The witness, if there is one, is a start.
+/// A residual that mixtures make.
+#[derive(Debug, Clone)]
+pub struct Mixture {
+    /// Value of the tail there.
+    pub value: f64,
+    /// `[d]`.
+    pub residual: Vec<f64>,
+    /// Length of the prefixes that are mixed, and their last token.
+    pub pair: (usize, TokenId),
+}
+
+/// The largest value of the tail found; `None` if the layers are others. The witness, if there is one, is a start.
 pub fn best(
     model: &Model,
     tail: &Tail<'_>,
     witness: Option<&[TokenId]>,
     longest: usize,
     limits: &Limits,
-) -> Option<(f64, Vec<f64>)> {
+) -> Option<Mixture> {
     let tables = Tables::new(model, longest)?;
     let mut lengths = vec![longest];
     lengths.extend(witness.map(<[TokenId]>::len).filter(|&n| n < longest));
-    let mut best: Option<(f64, Vec<f64>)> = None;
-    let mut keep = |found: (f64, Vec<f64>)| {
-        if best.as_ref().is_none_or(|(value, _)| found.0 > *value) {
+    let mut best: Option<Mixture> = None;
+    let mut keep = |found: Mixture| {
+        if best.as_ref().is_none_or(|best| found.value > best.value) {
             best = Some(found);
         }
     };
@@ -55,24 +66,40 @@ pub fn best(
     best
 }
 
+/// Turns elements `i` and `i + n` of every head by the `i`-th of `n` angles, given as sine and cosine.
+fn rotated(mut x: Vec<f64>, dim: usize, angles: &[(f64, f64)]) -> Vec<f64> {
+    for head in x.chunks_exact_mut(dim) {
+        for (i, (sin, cos)) in angles.iter().enumerate() {
+            let (a, b) = (head[i], head[i + angles.len()]);
+            (head[i], head[i + angles.len()]) = (a * cos - b * sin, b * cos + a * sin);
+        }
+    }
+    x
+}
+
 impl<'a> Tables<'a> {
     fn new(model: &'a Model, longest: usize) -> Option<Tables<'a>> {
         let (first, rest) = model.body.layers.split_first()?;
         let Layer::Attention(attention) = first else { return None };
         let table = match &model.body.positions {
             Positions::Learned(table) => Some(table),
-            Positions::None => None,
-            Positions::Rotary { .. } => return None,
+            Positions::Rotary { .. } | Positions::None => None,
         };
         let (vocab, width, dim) = (model.head.vocab_size(), model.head.width(), attention.head_dim);
         let size = vocab.checked_mul(longest)?.checked_mul(width)?.checked_mul(attention.n_heads)?;
-        if rest.iter().any(Layer::looks_back) || size > LARGEST {
+        if rest.iter().any(Layer::looks_back) || attention.head_norms.is_some() || size > LARGEST {
             return None;
         }
         let none = Vec::new;
         let value = vec![Vec::new(); attention.n_heads];
         let mut tables = Tables { attention, vocab, entry: none(), query: none(), key: none(), value };
         for position in 0..longest {
+            let angles: Vec<(f64, f64)> = match model.body.positions {
+                Positions::Rotary { theta, dim } => (0..dim / 2)
+                    .map(|i| (position as f64 * theta.powf(-2.0 * i as f64 / dim as f64)).sin_cos())
+                    .collect(),
+                Positions::Learned(_) | Positions::None => Vec::new(),
+            };
             for embedding in model.body.embed.rows() {
                 let place = |i: usize| table.map_or(0.0, |t| f64::from(t[[position, i]]));
                 let entry: Vec<f64> =
@@ -89,8 +116,8 @@ impl<'a> Tables<'a> {
                     }
                     values.push(out);
                 }
-                tables.query.push(affine(&attention.query, &read));
-                tables.key.push(affine(&attention.key, &read));
+                tables.query.push(rotated(affine(&attention.query, &read), dim, &angles));
+                tables.key.push(rotated(affine(&attention.key, &read), dim, &angles));
                 let bias = |i: usize| attention.output.bias.as_ref().map_or(0.0, |b| f64::from(b[i]));
                 tables.entry.push(entry.iter().enumerate().map(|(i, e)| e + bias(i)).collect());
             }
@@ -161,13 +188,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Ascent over the hulls, from a prefix or from what the heads would choose at the bare last token.
-    fn climb(
-        &self,
-        tail: &Tail<'_>,
-        length: usize,
-        token: TokenId,
-        start: Option<&[TokenId]>,
-    ) -> (f64, Vec<f64>) {
+    fn climb(&self, tail: &Tail<'_>, length: usize, token: TokenId, start: Option<&[TokenId]>) -> Mixture {
         let entry = &self.entry[(length - 1) * self.vocab + token as usize];
         let heads: Vec<Vec<f64>> = (0..self.value.len()).map(|h| self.weights(h, length, token)).collect();
         let toward = |direction: &[f64]| {
@@ -202,6 +223,6 @@ impl<'a> Tables<'a> {
             }
             (value, gradient, x) = (better, next, moved);
         }
-        (value, x)
+        Mixture { value, residual: x, pair: (length, token) }
     }
 }

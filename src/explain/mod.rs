@@ -9,14 +9,28 @@
 //!
 //! Between 1 and 2 lies what the MLP and its norm take away, between 2 and 3 what attention takes away, between 3 and 4 what heads
 //! cannot choose independently. A prover that relaxes no more than a stage cannot prove less than it; where its bound lies above the
-//! stage, lines below neurons and norm and open branches cost the rest. `tail` runs the last layers, `hull` is the third stage.
+//! stage, lines below neurons and norm and open branches cost the rest: `relaxation` says how much each does at the pair of length and
+//! last token where the best mixture was found. `tail` runs the last layers, `hull` is the third stage.
 
 mod hull;
+mod relaxation;
 mod tail;
 
 use crate::limits::Limits;
 use crate::model::{Model, TokenId};
+use crate::prove::block::Block;
 use crate::verdict::Bounds;
+
+pub use relaxation::Relaxation;
+
+/// Where a bound is lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// From the largest set to the smallest.
+    pub stages: Vec<Stage>,
+    /// What the block prover's relaxation gives away, where it applies.
+    pub relaxation: Option<Relaxation>,
+}
 
 /// The largest probability over one set of inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,15 +46,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// `ln(p / (1 − p))` in nats.
+    /// Of the probability, nats.
     #[must_use]
     pub fn log_odds(&self) -> f64 {
-        (self.probability / (1.0 - self.probability)).ln()
+        log_odds(self.probability)
     }
 }
 
-/// The stages that apply to a model, from the largest set to the smallest. `head` is the head theorem's bound; a model without
-/// final norm has none.
+/// The stages that apply to a model. `head` is the head theorem's bound; a model without final norm has none.
 #[must_use]
 pub fn profile(
     model: &Model,
@@ -49,9 +62,9 @@ pub fn profile(
     bounds: &Bounds,
     longest: usize,
     limits: &Limits,
-) -> Vec<Stage> {
+) -> Profile {
     let witness = bounds.witness.as_ref();
-    let mut stages = Vec::new();
+    let (mut stages, mut relaxation) = (Vec::new(), None);
     if let Some(probability) = head {
         let what = "any output of the final norm";
         stages.push(Stage { name: "head", what, probability, certified: true });
@@ -59,11 +72,14 @@ pub fn profile(
     if let Some(tail) = tail::Tail::new(model, token) {
         let prefix = witness.map(|w| w.prefix.as_slice());
         let hull = hull::best(model, &tail, prefix, longest, limits);
-        let seeds: Vec<Vec<f64>> = hull.iter().map(|(_, r)| r.clone()).collect();
+        let seeds: Vec<Vec<f64>> = hull.iter().map(|mixture| mixture.residual.clone()).collect();
+        if let (Some(mixture), Some(head), Ok(block)) = (&hull, head, Block::new(model)) {
+            relaxation = relaxation::measure(&block, token, mixture, log_odds(head), limits);
+        }
         let residual = tail.ascend(&seeds, limits);
         let lower = witness.map_or(0.0, |w| w.lower);
         // Every stage contains the next one, so what was found there counts here too.
-        let hull = hull.map(|(value, _)| sigmoid(value).max(lower));
+        let hull = hull.map(|mixture| sigmoid(mixture.value).max(lower));
         let what = "any residual before the layers after attention";
         let probability = sigmoid(residual).max(hull.unwrap_or(lower));
         stages.push(Stage { name: "residual", what, probability, certified: false });
@@ -76,7 +92,13 @@ pub fn profile(
         let what = "the best prefix found";
         stages.push(Stage { name: "prefix", what, probability: witness.lower, certified: true });
     }
-    stages
+    Profile { stages, relaxation }
+}
+
+/// `ln(p / (1 − p))` in nats.
+#[must_use]
+pub fn log_odds(p: f64) -> f64 {
+    (p / (1.0 - p)).ln()
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -15,6 +15,16 @@ fn stages_shrink_from_the_head_to_a_prefix() {
     assert_eq!(certified, [true, false, false, true]);
     assert!(document["upper"].as_f64() <= stages[0]["probability"].as_f64());
     assert!(document["lower"].as_f64() <= stages[2]["probability"].as_f64());
+    // One vector cannot prove less than a mixture reaches, nor more than the head does, up to the last halving.
+    let lost = &document["relaxation"];
+    let at = |name: &str| lost[name].as_f64().unwrap();
+    assert!((1..=16).contains(&lost["length"].as_u64().unwrap()), "{lost}");
+    assert!(stages[2]["probability"].as_f64().unwrap() <= at("norm_known"), "{lost}");
+    assert!(
+        at("norm_known") <= at("undivided")
+            && at("undivided") <= 1.001 * stages[0]["probability"].as_f64().unwrap()
+    );
+    assert!(at("lost_to_norm") >= 0.0 && at("lost_to_neurons") >= 0.0, "{lost}");
 }
 
 #[test]

@@ -181,6 +181,23 @@ pub fn prove(
     outcome
 }
 
+/// Whether one node settles a pair (length, last token) for ρ within `rho`, without any split.
+#[must_use]
+pub fn closes_undivided(
+    block: &Block,
+    query: Query,
+    (length, token): (usize, usize),
+    rho: (f64, f64),
+    steps: Steps,
+) -> bool {
+    let hull = Hull::new(&block.network, length, &[token]);
+    let reach = Arc::new(block.reach(&hull));
+    let cells = vec![Cell { hull: Arc::new(hull), reach, open: vec![token] }];
+    let region = Region { rho, range: block.network.range.clone() };
+    let dual = Some(start(&block.network, query));
+    process(block, query, steps, Node { region, cells, dual, mixture: None, slot: 0 }).split.is_none()
+}
+
 /// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
 fn assemble(slots: Vec<Slot>) -> Proof {
     let mut done: Vec<Option<Proof>> = Vec::new();
