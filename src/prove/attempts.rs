@@ -126,10 +126,14 @@ impl Attempts<'_> {
             let share = self.limits.remaining().map(|left| left.mul_f64(part.clamp(0.0, 1.0)));
             let own = share.map_or_else(|| self.limits.clone(), |share| self.limits.within(share));
             while let Some(threshold) = self.undecided(&all[i]).pop().filter(|_| !own.expired()) {
-                let first =
-                    own.remaining().map_or_else(|| own.clone(), |left| own.within(left.mul_f64(STRAIGHT)));
-                let upper = prove(i, &Attempt::at(threshold), &first)
-                    .or_else(|| prove(i, &Attempt::up_to(threshold, all[i].lower()), &own));
+                // A prover that knows no rising thresholds gets all the time at once.
+                let rises = self.prover == Prover::Block;
+                let straight =
+                    own.remaining().filter(|_| rises).map(|left| own.within(left.mul_f64(STRAIGHT)));
+                let mut upper = prove(i, &Attempt::at(threshold), straight.as_ref().unwrap_or(&own));
+                if rises && upper.is_none() {
+                    upper = prove(i, &Attempt::up_to(threshold, all[i].lower()), &own);
+                }
                 let Some(upper) = upper else { break };
                 all[i].tighten(upper, self.prover);
             }

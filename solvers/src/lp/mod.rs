@@ -15,8 +15,12 @@
 //! it: callers evaluate this bound with outward rounding (Neumaier, Shcherbina, *Safe bounds in linear and mixed-integer
 //! linear programming*, 2004) and believe nothing else.
 
+#[cfg(feature = "highs")]
+mod highs;
 mod interior;
 mod simplex;
+
+use simplex::Engine;
 
 /// A linear program; see the module for the formula.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -100,11 +104,19 @@ pub enum BackEnd {
     Interior,
     /// microlp, a simplex method: vertices, warm starts; balls by lazily added cuts.
     Simplex,
+    /// HiGHS, a faster one for large sparse programs, without warm starts; feature `highs`.
+    #[cfg(feature = "highs")]
+    Highs,
 }
 
 impl BackEnd {
     /// All of them.
-    pub const ALL: [BackEnd; 2] = [BackEnd::Interior, BackEnd::Simplex];
+    pub const ALL: &[BackEnd] = &[
+        BackEnd::Interior,
+        BackEnd::Simplex,
+        #[cfg(feature = "highs")]
+        BackEnd::Highs,
+    ];
 
     /// Starts to work on a program.
     ///
@@ -118,7 +130,9 @@ impl BackEnd {
         assert!(problem.ball.is_none_or(|ball| ball.variables <= n), "the ball has no more variables");
         match self {
             BackEnd::Interior => Box::new(interior::Interior::new(problem)),
-            BackEnd::Simplex => Box::new(simplex::Simplex::new(problem)),
+            BackEnd::Simplex => Box::new(simplex::Simplex::new(Engine::Microlp, problem)),
+            #[cfg(feature = "highs")]
+            BackEnd::Highs => Box::new(simplex::Simplex::new(Engine::Highs, problem)),
         }
     }
 

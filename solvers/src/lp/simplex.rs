@@ -1,6 +1,6 @@
-//! microlp, a simplex method with warm starts, and what it lacks: multipliers, and the ball.
+//! Simplex methods, microlp with warm starts or HiGHS without, and what they lack: multipliers, and the ball.
 //!
-//! It reports no multipliers, so they come from a second program, the dual
+//! microlp reports no multipliers, and neither a Farkas vector, so they come from a second program, the dual
 //!
 //! ```text
 //! maximise y·b + l·v − u·w   subject to   Aᵀy + v − w = c,   y >= 0 on the inequalities,   v, w >= 0
@@ -19,8 +19,17 @@ const MAX_CUTS: usize = 400;
 /// Relative distance outside the ball at which a point counts as inside.
 const ROUND: f64 = 1e-9;
 
+/// Which simplex method.
+#[derive(Debug, Clone, Copy)]
+pub enum Engine {
+    Microlp,
+    #[cfg(feature = "highs")]
+    Highs,
+}
+
 /// See [`super::BackEnd::Simplex`].
 pub struct Simplex {
+    engine: Engine,
     problem: Problem,
     /// Cuts of the ball so far, as rows.
     cuts: Vec<Row>,
@@ -29,13 +38,15 @@ pub struct Simplex {
 }
 
 /// An optimum of the rows and cuts so far.
-struct At {
-    solution: Solution,
-    variables: Vec<Variable>,
+enum At {
+    /// From which the method can go on.
+    Warm { solution: Box<Solution>, variables: Vec<Variable> },
+    #[cfg(feature = "highs")]
+    Point(Vec<f64>),
 }
 
 /// Why there is no optimum.
-enum Stop {
+pub(super) enum Stop {
     Infeasible,
     Unbounded,
     Limit,
@@ -52,14 +63,19 @@ impl From<Error> for Stop {
 }
 
 impl At {
-    /// Solves a program without ball from nothing.
+    /// Minimises over a program without ball from nothing.
     fn cold<'a>(
-        direction: OptimizationDirection,
+        engine: Engine,
         objective: &[f64],
         bounds: &[[f64; 2]],
         rows: impl Iterator<Item = &'a Row>,
     ) -> Result<At, Stop> {
-        let mut program = microlp::Problem::new(direction);
+        match engine {
+            Engine::Microlp => {}
+            #[cfg(feature = "highs")]
+            Engine::Highs => return super::highs::minimise(objective, bounds, rows).map(At::Point),
+        }
+        let mut program = microlp::Problem::new(OptimizationDirection::Minimize);
         let add = |(&c, &[lo, hi]): (&f64, &[f64; 2])| program.add_var(c, (lo, hi));
         let variables: Vec<Variable> = objective.iter().zip(bounds).map(add).collect();
         for row in rows {
@@ -67,19 +83,28 @@ impl At {
             program.add_constraint(expression, relation, row.rhs);
         }
         let solution = program.solve()?.into_solution().map_err(|_| Stop::Limit)?;
-        Ok(At { solution, variables })
+        Ok(At::Warm { solution: Box::new(solution), variables })
     }
 
-    /// Goes on with one row more.
-    fn with(self, row: &Row) -> Result<At, Stop> {
-        let At { solution, variables } = self;
+    /// Goes on with one row more; `None` if that takes a solution from nothing.
+    fn with(self, row: &Row) -> Option<Result<At, Stop>> {
+        let (solution, variables) = match self {
+            At::Warm { solution, variables } => (solution, variables),
+            #[cfg(feature = "highs")]
+            At::Point(_) => return None,
+        };
         let (expression, relation) = expression(&variables, row);
-        let outcome = solution.add_constraint(expression, relation, row.rhs)?;
-        Ok(At { solution: outcome.into_solution().map_err(|_| Stop::Limit)?, variables })
+        let outcome = solution.add_constraint(expression, relation, row.rhs);
+        let solution = outcome.map_err(Stop::from).and_then(|o| o.into_solution().map_err(|_| Stop::Limit));
+        Some(solution.map(|solution| At::Warm { solution: Box::new(solution), variables }))
     }
 
     fn point(&self) -> Vec<f64> {
-        self.variables.iter().map(|&variable| self.solution.var_value(variable)).collect()
+        match self {
+            At::Warm { solution, variables } => variables.iter().map(|&v| solution.var_value(v)).collect(),
+            #[cfg(feature = "highs")]
+            At::Point(point) => point.clone(),
+        }
     }
 }
 
@@ -94,24 +119,23 @@ fn expression(variables: &[Variable], row: &Row) -> (Vec<(Variable, f64)>, Compa
 }
 
 impl Simplex {
-    pub fn new(problem: Problem) -> Simplex {
+    pub fn new(engine: Engine, problem: Problem) -> Simplex {
         let cuts = problem.ball.map_or_else(Vec::new, |ball| box_around(ball, problem.objective.len()));
-        Simplex { problem, cuts, at: None }
+        Simplex { engine, problem, cuts, at: None }
+    }
+
+    fn cold(&self) -> Result<At, Stop> {
+        let Problem { objective, bounds, rows, .. } = &self.problem;
+        At::cold(self.engine, objective, bounds, rows.iter().chain(&self.cuts))
     }
 
     /// Optimum of the rows and of as many cuts as the ball needs.
     fn optimum(&mut self) -> Result<At, Stop> {
-        let problem = &self.problem;
         let mut at = match self.at.take() {
             Some(at) => at,
-            None => At::cold(
-                OptimizationDirection::Minimize,
-                &problem.objective,
-                &problem.bounds,
-                problem.rows.iter().chain(&self.cuts),
-            )?,
+            None => self.cold()?,
         };
-        let Some(ball) = problem.ball else { return Ok(at) };
+        let Some(ball) = self.problem.ball else { return Ok(at) };
         for _ in 0..MAX_CUTS {
             let point = at.point();
             let norm = point[..ball.variables].iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -123,7 +147,10 @@ impl Simplex {
             let cut = Row { coefficients, relation: Relation::AtLeast, rhs: -ball.radius };
             // Kept first: if this cut leaves nothing, the contradiction needs it.
             self.cuts.push(cut.clone());
-            at = at.with(&cut)?;
+            at = match at.with(&cut) {
+                Some(next) => next?,
+                None => self.cold()?,
+            };
         }
         Ok(at)
     }
@@ -153,7 +180,8 @@ impl Simplex {
             let coefficients = worth.iter().map(|b| -b).collect();
             program.push(Row { coefficients, relation: Relation::AtLeast, rhs: -1.0 });
         }
-        let at = At::cold(OptimizationDirection::Maximize, &worth, &ranges, program.iter()).ok()?;
+        let cost: Vec<f64> = worth.iter().map(|b| -b).collect();
+        let at = At::cold(self.engine, &cost, &ranges, program.iter()).ok()?;
         Some(at.point()[..rows.len()].to_vec())
     }
 }
@@ -192,7 +220,7 @@ impl Session for Simplex {
 
     fn add(&mut self, row: Row) {
         assert_eq!(row.coefficients.len(), self.problem.objective.len(), "a row has all coefficients");
-        self.at = self.at.take().and_then(|at| at.with(&row).ok());
+        self.at = self.at.take().and_then(|at| at.with(&row)?.ok());
         self.problem.rows.push(row);
     }
 }
