@@ -20,10 +20,10 @@
 //! minima).
 //!
 //! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
-//! `ρ v″·r >= −√d ‖v″‖`; the products are bounded together with `ρ v″·r` ([`sphere`]). What is left, `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node
-//! is at an end of ρ; there it is bounded by the attention oracle. If the sum, with
-//! `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that
-//! ends in this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
+//! `ρ v″·r >= −√d ‖v″‖`; the products are bounded together with `ρ v″·r` ([`sphere`]). What is left,
+//! `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node is at an end of ρ; there it is
+//! bounded by the attention oracle. If the sum, with `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that ends in
+//! this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
 
 use dashu_int::IBig;
 
