@@ -1,4 +1,7 @@
 //! The tree of a block proof: what every node inherits, and that the children cover it.
+//!
+//! A proof may do more than its statement needs: one that was searched for at lower thresholds, or with wider roundings, splits nodes of
+//! which nothing is left here, or apart what is closed already. Such parts hold no prefix, and nothing is asked of them.
 
 use std::rc::Rc;
 
@@ -58,9 +61,8 @@ pub(super) fn check(network: &Network, query: &Query, proof: &BlockProof) -> Res
         match &node.split {
             None if state.cells.is_empty() => {}
             None => return Err(open(i, &state)),
-            Some(_) if state.cells.is_empty() => return Err(Reject::SplitClosed { node: i }),
             Some(split) => {
-                let [first, second] = divide(i, split, state)?;
+                let [first, second] = divide(network, i, split, state)?;
                 pending.extend([second, first]);
             }
         }
@@ -175,8 +177,8 @@ fn projection(network: &Network, cells: &[Cell], k: usize) -> [i128; 2] {
     [least, most]
 }
 
-/// The two children of a node with open pairs.
-fn divide(node: usize, split: &Split, state: State) -> Result<[State; 2], Reject> {
+/// The two children of a node.
+fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result<[State; 2], Reject> {
     let outside = |why: String| Reject::SplitOutside { node, why };
     let (mut first, mut second) = (state.clone(), state);
     match *split {
@@ -188,21 +190,30 @@ fn divide(node: usize, split: &Split, state: State) -> Result<[State; 2], Reject
                 }
                 state.cells.retain(|cell| !cell.open.is_empty());
             };
+            if index(peel) >= network.vocabulary {
+                return Err(outside(format!("there is no token {peel}")));
+            }
             keep(&mut first, &|u| u == peel);
             keep(&mut second, &|u| u != peel);
-            if first.cells.is_empty() {
-                return Err(outside(format!("last token {peel} is not open")));
-            }
         }
         Split::Neuron { neuron, at } => {
-            let Some([l, u]) = first.range.get(index(neuron)).copied() else {
+            let (Some([l, u]), Some([least, most])) =
+                (first.range.get(index(neuron)).copied(), network.range.get(index(neuron)))
+            else {
                 return Err(outside(format!("there is no neuron {neuron}")));
             };
-            if at < l || at > u {
-                return Err(outside(format!("neuron {neuron} lies within [{l}, {u}], not at {at}")));
+            if at < *least || at > *most {
+                return Err(outside(format!("neuron {neuron} lies within [{least}, {most}], not at {at}")));
             }
-            Rc::make_mut(&mut first.range)[index(neuron)][1] = at;
-            Rc::make_mut(&mut second.range)[index(neuron)][0] = at;
+            // Beyond the range of what is open one of the children holds nothing.
+            if at < l {
+                first.cells.clear();
+            }
+            if at > u {
+                second.cells.clear();
+            }
+            Rc::make_mut(&mut first.range)[index(neuron)][1] = at.clamp(l, u);
+            Rc::make_mut(&mut second.range)[index(neuron)][0] = at.clamp(l, u);
         }
         Split::Rho { rho } => {
             let [lo, hi] = first.rho;
