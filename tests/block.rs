@@ -69,6 +69,35 @@ fn single_tokens_are_proved_close_to_their_maximum() {
     }
 }
 
+/// A node that no split makes smaller is not a closed one.
+#[test]
+fn a_sliver_that_holds_a_violation_stays_open() {
+    for (model, block) in shipped() {
+        let network = &block.network;
+        for (target, last) in [(3u32, 10u32), (33, 40), (75, 5)] {
+            let p = rigorous::token_probability(model, &[last], target, Interval::ONE).unwrap().lo();
+            // ρ of the prefix of one token, and the two neighbouring units of the certificate around it.
+            let mut r = network.x.row(last as usize).to_vec();
+            r.iter_mut().zip(output(block, &[last as usize])).for_each(|(r, o)| *r += o);
+            let square = r.iter().map(|r| r * r).sum::<f64>() / network.width as f64;
+            let unit = (1u32 << sound::SHIFT) as f64;
+            let low = ((square + network.eps).sqrt().recip() * unit).floor() / unit;
+            for steps in [1, 100] {
+                let steps = Steps { most: steps, enough: -5e-5 };
+                let question = query(target as usize, p * (1.0 - 1e-6));
+                let closed = tree::closes_undivided(
+                    block,
+                    question,
+                    (1, last as usize),
+                    (low, low + 1.0 / unit),
+                    steps,
+                );
+                assert!(!closed, "token {target} after {last} at {p}");
+            }
+        }
+    }
+}
+
 /// Attention output of head 0 of a concrete prefix, in floats.
 fn output(block: &Block, prefix: &[usize]) -> Vec<f64> {
     let network = &block.network;

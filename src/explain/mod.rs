@@ -74,7 +74,7 @@ pub fn profile(
         let hull = hull::best(model, &tail, prefix, longest, limits);
         let seeds: Vec<Vec<f64>> = hull.iter().map(|mixture| mixture.residual.clone()).collect();
         if let (Some(mixture), Some(head), Ok(block)) = (&hull, head, Block::new(model)) {
-            relaxation = relaxation::measure(&block, token, mixture, log_odds(head), limits);
+            relaxation = relaxation::measure(&block, token, mixture, head, limits);
         }
         let residual = tail.ascend(&seeds, limits);
         let lower = witness.map_or(0.0, |w| w.lower);

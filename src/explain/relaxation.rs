@@ -13,7 +13,7 @@ use crate::prove::block::dual::Query;
 use crate::prove::block::tree::closes_undivided;
 
 use super::hull::Mixture;
-use super::sigmoid;
+use super::{log_odds, sigmoid};
 
 /// Halvings of the range between the mixture and the head, in log-odds.
 const HALVINGS: usize = 9;
@@ -33,7 +33,7 @@ pub struct Relaxation {
     pub norm_known: f64,
 }
 
-/// Measures at the pair of a mixture, between its log-odds and those of the head's bound.
+/// Measures at the pair of a mixture, between its log-odds and the head's bound.
 pub(super) fn measure(
     block: &Block,
     target: TokenId,
@@ -43,20 +43,21 @@ pub(super) fn measure(
 ) -> Option<Relaxation> {
     let (length, token) = mixture.pair;
     let least = |rho: (f64, f64)| {
-        let (mut low, mut high) = (mixture.value, head);
+        let (mut low, mut high, mut proved) = (mixture.value, log_odds(head), head);
         for _ in 0..HALVINGS {
             let middle = f64::midpoint(low, high);
-            let odds = Interval::ONE / Interval::point(sigmoid(middle)) - Interval::ONE;
+            let p = sigmoid(middle);
+            let odds = Interval::ONE / Interval::point(p) - Interval::ONE;
             let query = Query { target: target as usize, tau: ln(odds).hi() };
             match closes_undivided(block, query, (length, token as usize), rho, STEPS) {
-                true => high = middle,
+                true => (high, proved) = (middle, p),
                 false => low = middle,
             }
             if limits.expired() {
                 return None;
             }
         }
-        Some(sigmoid(high))
+        Some(proved)
     };
     let rho = scale(block, &mixture.residual);
     let (lowest, highest) = block.rho;

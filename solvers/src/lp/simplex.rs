@@ -1,6 +1,6 @@
 //! Simplex methods, microlp with warm starts or HiGHS without, and what they lack: multipliers, and the ball.
 //!
-//! microlp reports no multipliers, and neither a Farkas vector, so they come from a second program, the dual
+//! microlp reports no multipliers, and HiGHS no Farkas vector, so both come from a second program, the dual
 //!
 //! ```text
 //! maximise y·b + l·v − u·w   subject to   Aᵀy + v − w = c,   y >= 0 on the inequalities,   v, w >= 0

@@ -1,7 +1,7 @@
 //! The block prover: universal theorems through one transformer block, every position free.
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
-//! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, [`dual`] the
+//! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the
 //! lower bound on a counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`]
 //! evaluates it with outward rounding, and [`tree`] branches where one bound does not suffice.
 

@@ -110,8 +110,18 @@ struct Slot {
 struct Step {
     regroup: bool,
     duals: Vec<Multipliers>,
-    split: Option<(Branch, Node, Node)>,
+    rest: Rest,
     evaluations: usize,
+}
+
+/// What is left of a node.
+enum Rest {
+    /// No pair.
+    Closed,
+    /// Pairs that both children together hold.
+    Split(Branch, Box<[Node; 2]>),
+    /// Pairs, and no split that would make anything smaller: the search has failed.
+    Stuck,
 }
 
 /// Nodes whose ρ spans more than this factor are split by it before anything else: all pairs share that split.
@@ -169,11 +179,16 @@ pub fn prove(
             outcome.evaluations += step.evaluations;
             slots[slot].regroup = step.regroup;
             slots[slot].duals = step.duals;
-            if let Some((branch, mut low, mut high)) = step.split {
-                (low.slot, high.slot) = (slots.len(), slots.len() + 1);
-                slots[slot].split = Some((branch, low.slot, high.slot));
-                slots.extend([Slot::default(), Slot::default()]);
-                stack.extend([high, low]);
+            match step.rest {
+                Rest::Closed => {}
+                Rest::Split(branch, children) => {
+                    let [mut low, mut high] = *children;
+                    (low.slot, high.slot) = (slots.len(), slots.len() + 1);
+                    slots[slot].split = Some((branch, low.slot, high.slot));
+                    slots.extend([Slot::default(), Slot::default()]);
+                    stack.extend([high, low]);
+                }
+                Rest::Stuck => return outcome,
             }
         }
     }
@@ -195,7 +210,8 @@ pub fn closes_undivided(
     let cells = vec![Cell { hull: Arc::new(hull), reach, open: vec![token] }];
     let region = Region { rho, range: block.network.range.clone() };
     let dual = Some(start(&block.network, query));
-    process(block, query, steps, Node { region, cells, dual, mixture: None, slot: 0 }).split.is_none()
+    let node = Node { region, cells, dual, mixture: None, slot: 0 };
+    matches!(process(block, query, steps, node).rest, Rest::Closed)
 }
 
 /// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
@@ -219,7 +235,7 @@ fn root(block: &Block, query: Query, scope: &Scope) -> Node {
 }
 
 fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
-    let mut step = Step { regroup: false, duals: Vec::new(), split: None, evaluations: 0 };
+    let mut step = Step { regroup: false, duals: Vec::new(), rest: Rest::Closed, evaluations: 0 };
     step.regroup = regroup(block, &mut node);
     if step.regroup {
         node.mixture = None;
@@ -264,9 +280,10 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
         }
     };
     let branch = choose(block, &node, &failed.0, failed.1);
-    if let (Some(first), Some(second)) = divide(&node, &branch) {
-        step.split = Some((branch, first, second));
-    }
+    step.rest = match divide(&node, &branch) {
+        (Some(first), Some(second)) => Rest::Split(branch, Box::new([first, second])),
+        _ => Rest::Stuck,
+    };
     step
 }
 

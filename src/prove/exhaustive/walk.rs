@@ -1,8 +1,7 @@
 //! A finite language as a tree of beginnings, cut into units of work.
 //!
 //! A unit is up to eight beginnings of the same length with everything that goes on from them, or beginnings alone that are
-//! members themselves. The sequence of units depends on the language and on how many
-//! nodes a unit may hold.
+//! members themselves. The sequence of units depends on the language and on how many nodes a unit may hold.
 
 use crate::model::TokenId;
 use crate::num::wide::LANES;
