@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use llmprove::limits::Limits;
 use llmprove::model::{Model, ModelFolder, rigorous};
 use llmprove::num::{BallVec, Interval};
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::dual::Query;
-use llmprove::prove::block::hull::{Columns, Direction, Hull};
+use llmprove::prove::block::hull::{Columns, Direction, Free, Hull};
 use llmprove::prove::block::{Block, Scope, sound, tree};
 use proptest::prelude::*;
 
@@ -130,16 +131,22 @@ proptest! {
         last in prop::collection::vec(0usize..81, 1..4),
         prefixes in prop::collection::vec(prop::collection::vec(0usize..81, 16), 50),
         length in 1usize..17,
+        slots in prop::collection::vec(
+            prop_oneof![Just((0..81).collect()), prop::collection::btree_set(0usize..81, 1..6)],
+            15,
+        ),
     ) {
         let (_, block) = &shipped()[usize::from(gated)];
         let mut tokens = last.clone();
         tokens.sort_unstable();
         tokens.dedup();
-        let hull = Hull::new(&block.network, length, &tokens);
+        let free: Vec<Vec<usize>> = slots[..length - 1].iter().map(|set| set.iter().copied().collect()).collect();
+        let hull = Hull::new(&block.network, Arc::new(Free::new(free.clone())), &tokens);
         let columns = Columns::new(&block.network);
         let (lo, hi) = sound::attention_range(&block.network, &columns, &hull, &BallVec::exact(direction.clone()));
         for (i, prefix) in prefixes.iter().enumerate() {
             let mut prefix = prefix[..length].to_vec();
+            prefix.iter_mut().zip(&free).for_each(|(token, held)| *token = held[*token % held.len()]);
             prefix[length - 1] = tokens[i % tokens.len()];
             let value: f64 = output(block, &prefix).iter().zip(&direction).map(|(a, b)| a * b).sum();
             prop_assert!(lo <= value + 1e-9 && value - 1e-9 <= hi, "{lo} {value} {hi}");
@@ -152,7 +159,7 @@ fn the_oracle_is_exact_for_one_last_token() {
     let (_, block) = &shipped()[0];
     let columns = Columns::new(&block.network);
     let direction: Vec<f64> = (0..block.network.width).map(|i| ((i * 7 % 5) as f64) - 2.0).collect();
-    let hull = Hull::new(&block.network, 3, &[11]);
+    let hull = Hull::new(&block.network, Arc::new(Free::any(&block.network, 2)), &[11]);
     let mut least = f64::INFINITY;
     for a in 0..block.network.vocab {
         for b in 0..block.network.vocab {

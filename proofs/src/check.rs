@@ -9,7 +9,7 @@ use crate::exhaustive::{MAX_PREFIXES, exhaustion_proves};
 use crate::family::{Head, Scope};
 use crate::folder::Folder;
 use crate::format::{Certificate, Proof, Statement, sha256_hex};
-use crate::head::{head_margin, index};
+use crate::head::head_margin;
 use crate::interval::Interval;
 use crate::odds;
 use crate::order::order_proves;
@@ -128,11 +128,7 @@ fn apply(
             Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Block(proof) => {
-            let Predicate::Ceiling { token, threshold, .. } = predicate else {
-                return Err(wrong("block").into());
-            };
-            let max_len = statement.max_len.map(index);
-            block_proves(folder, head, *token, threshold.value(), &temperature, max_len, proof)?;
+            block_proves(folder, head, statement, proof)?;
             Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Attention { trees } => {

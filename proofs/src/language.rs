@@ -5,6 +5,8 @@
 //! applies its part again and again, and each round either keeps all positions (if the part holds the empty sequence) or
 //! moves the least one up (if it doesn't): after n + 1 rounds at most nothing changes any more.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::reject::Reject;
@@ -79,6 +81,57 @@ impl Language {
         let mut start = vec![false; sets.len() + 1];
         start[0] = true;
         Ok(*self.ends(sets, &start, &mut 0)?.last().unwrap_or(&false))
+    }
+
+    /// The tokens below `vocabulary` that members of `length` tokens hold at each position, `None` if there are no such members.
+    /// Where it takes too long to find out, every token at every position: more than there are.
+    pub(crate) fn places(&self, length: usize, vocabulary: u32) -> Option<Vec<Vec<u32>>> {
+        match self.try_places(length, vocabulary, &mut 0) {
+            Ok(places) => places,
+            Err(_) => Some(vec![(0..vocabulary).collect(); length]),
+        }
+    }
+
+    fn try_places(
+        &self,
+        length: usize,
+        vocabulary: u32,
+        steps: &mut usize,
+    ) -> Result<Option<Vec<Vec<u32>>>, Reject> {
+        // No set tells the tokens of a class apart; the first one stands for them.
+        let mut classes = BTreeSet::from([0]);
+        self.each_range(&mut |[first, last]| classes.extend([first, last.saturating_add(1)]));
+        let classes: Vec<u32> = classes.into_iter().filter(|first| *first < vocabulary).collect();
+        let ends = classes.iter().skip(1).copied().chain([vocabulary]);
+        let mut start = vec![false; length + 1];
+        start[0] = true;
+        let mut sets = vec![classes.clone(); length];
+        let mut places = vec![Vec::new(); length];
+        if !self.ends(&sets, &start, steps)?[length] {
+            return Ok(None);
+        }
+        for position in 0..length {
+            for (first, end) in classes.iter().zip(ends.clone()) {
+                sets[position] = vec![*first];
+                if self.ends(&sets, &start, steps)?[length] {
+                    places[position].extend(*first..end);
+                }
+            }
+            sets[position].clone_from(&classes);
+        }
+        Ok(Some(places))
+    }
+
+    /// Calls `see` with every range of every set.
+    fn each_range(&self, see: &mut impl FnMut([u32; 2])) {
+        match self {
+            Language::Any => {}
+            Language::Set(ranges) => ranges.iter().for_each(|range| see(*range)),
+            Language::Seq(parts) | Language::Union(parts) => {
+                parts.iter().for_each(|part| part.each_range(see));
+            }
+            Language::Repeat { of, .. } => of.each_range(see),
+        }
     }
 
     /// Where members may end that begin at a position in `starts`, `[sets.len() + 1]`.

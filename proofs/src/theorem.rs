@@ -60,6 +60,12 @@ impl Theorem {
     ) -> Theorem {
         let (lower, upper) = quantity.decimals();
         let claim = statement.predicate.words();
+        let of_language = || {
+            let length = statement
+                .max_len
+                .map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
+            format!("for every prefix of the statement's language, {length}, {claim}")
+        };
         let theorem = match proof {
             Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} => {
                 let length =
@@ -73,18 +79,14 @@ impl Theorem {
                     statement.max_len.map_or("of any length".into(), |n| format!("of 1 to {n} tokens"));
                 format!("for every prefix {length}, {claim}")
             }
+            Proof::Attention { .. } => of_language(),
+            Proof::Block(_) if statement.language != Language::Any => of_language(),
             Proof::Block(_) | Proof::Parts { .. } => {
                 let length =
                     statement.max_len.map_or("of any length within the model's context".into(), |n| {
                         format!("of 1 to {n} tokens")
                     });
                 format!("for every prefix {length}, {claim}")
-            }
-            Proof::Attention { .. } => {
-                let length = statement
-                    .max_len
-                    .map_or("within the model's context".into(), |n| format!("of 1 to {n} tokens"));
-                format!("for every prefix of the statement's language, {length}, {claim}")
             }
             Proof::Exhaustive {} => {
                 let length = statement.max_len.map_or("within the model's context".into(), |n| {
@@ -116,11 +118,11 @@ impl Theorem {
             let written =
                 if json.len() <= MAX_LANGUAGE { &json } else { "that the statement file describes" };
             assumptions.push(match proof {
-                Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Parts { .. } | Proof::Block(_) | Proof::Order(_) => format!(
+                Proof::Head { .. } | Proof::Set { .. } | Proof::Pairs {} | Proof::Parts { .. } | Proof::Order(_) => format!(
                     "the statement speaks of the language {written}; the argument holds for every prefix, in the \
                      language or not"
                 ),
-                Proof::Attention { .. } => format!("the statement speaks of the language {written}"),
+                Proof::Attention { .. } | Proof::Block(_) => format!("the statement speaks of the language {written}"),
                 Proof::Witness { .. } => {
                     format!("the statement speaks of the language {written}; the prefix belongs to it")
                 }

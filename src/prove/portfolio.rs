@@ -26,6 +26,8 @@ use super::{Argument, Event, Observer};
 
 /// Beginnings of prefixes, beyond which nobody waits for an enumeration.
 const MOST_NODES: f64 = 1e12;
+/// Steps that a checker may take to find the tokens of each position, far below what it is ready to take.
+const MOST_EFFORT: f64 = 2e8;
 /// Time for an enumeration where there is no deadline, in seconds.
 const WITHOUT_DEADLINE: f64 = 3600.0;
 
@@ -37,6 +39,8 @@ pub struct Portfolio<'a> {
     head: Head,
     /// The prefixes spoken of.
     language: Automaton,
+    /// Those that the block prover speaks of: the same, or all prefixes if that is easier.
+    outline: Automaton,
     /// Gap to narrow bounds to with the time that thresholds leave.
     refine: Option<f64>,
 }
@@ -92,8 +96,11 @@ impl<'a> Portfolio<'a> {
         language: &Language,
         members: BTreeSet<Prover>,
     ) -> Result<Portfolio<'a>, PortfolioError> {
-        let language = Automaton::new(language, folder.vocab_size())?;
-        Ok(Portfolio { folder, members, head: folder.load_head()?, language, refine: None })
+        let vocab = folder.vocab_size();
+        let plain = language.effort(folder.context()) <= MOST_EFFORT;
+        let outline = Automaton::new(if plain { language } else { &Language::Any }, vocab)?;
+        let language = Automaton::new(language, vocab)?;
+        Ok(Portfolio { folder, members, head: folder.load_head()?, language, outline, refine: None })
     }
 
     /// The same, and where a time limit leaves room, bounds are narrowed to this gap beyond what thresholds ask for.
@@ -264,12 +271,12 @@ impl<'a> Portfolio<'a> {
             return Ok(());
         }
         let model = self.folder.load()?;
-        let Ok(block) = Block::new(&model) else {
+        let longest = limits.longest_prefix(model.context);
+        let Ok(block) = Block::within(&model, &self.outline, longest) else {
             // Another architecture: nothing to add, and nothing wrong.
             return Ok(());
         };
         observer(Event::Stage("block prover"));
-        let longest = limits.longest_prefix(model.context);
         attempts.run(&open, all, |i, attempt, limits| {
             let (upper, proof) = prove_at(&block, tokens[i], attempt, longest, limits)?;
             attempt.is_met_by(upper).then_some(())?;

@@ -120,7 +120,7 @@ fn meaning_of(prover: Prover) -> &'static str {
     match prover {
         Prover::None => "none: no upper bound below 1 was proved",
         Prover::Head => "head theorem: whatever the layers below do, for every prefix of every length",
-        Prover::Block => "block prover: every prefix up to the model's context, all positions free",
+        Prover::Block => "block prover: every prefix spoken of, whatever its free positions hold",
         Prover::Attention => "attention prover: every prefix of the language, by exact extremes of attention",
         Prover::Exhaustive => "exhaustive prover: every prefix of the language was evaluated rigorously",
         Prover::Branch => {

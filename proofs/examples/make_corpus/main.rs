@@ -2,6 +2,7 @@
 //! `cargo run --release -p llmprove-proofs --example make_corpus`
 
 mod attention;
+mod block;
 mod cases;
 mod models;
 mod order;

@@ -1,4 +1,5 @@
-//! The attention oracle: bounds on a linear functional of all heads' outputs over every prefix of one length.
+//! The attention oracle: bounds on a linear functional of all heads' outputs over every prefix of one length, given the tokens
+//! that each position may hold.
 //!
 //! Fix the length n and the last token u. Scores and values at a position j depend on (j, v) alone, so that head h gives
 //! `D·o_h = Σ_j e_j(v_j) r_j(v_j) / Σ_j e_j(v_j)` with `r = D·value`, `e = e^score > 0`. If
@@ -9,6 +10,8 @@
 //!
 //! With integers for e, r and μ, φ is computed exactly. It is concave and falls, so that Newton's steps from anywhere lead
 //! to the right of its root or onto it, then down; rounded down they end at the largest integer with `φ(μ) >= 0`.
+
+use std::rc::Rc;
 
 use crate::reject::Reject;
 
@@ -22,30 +25,32 @@ const MOST_STEPS: usize = 1000;
 /// Weights that prefixes of one length can put on every token.
 #[derive(Debug)]
 pub(super) struct Hull {
-    /// n: positions `0..n−1` are free.
+    /// n.
     pub length: usize,
     /// Last tokens covered, increasing.
     pub tokens: Vec<u32>,
     /// `(min, max)` over every prefix of the attention part of `w1_i·r`, in units of `2^-SUM_PLACES`.
     pub reach: Vec<[i128; 2]>,
+    /// Tokens that the positions before the last may hold.
+    pub free: Rc<Vec<Vec<u32>>>,
     heads: Vec<Weights>,
 }
 
 /// `[low, high]` of e of one head.
 #[derive(Debug)]
 struct Weights {
-    /// `[(n − 1) vocabulary]`.
-    free: Vec<[i64; 2]>,
+    /// Of every token of each position before the last.
+    free: Vec<Vec<[i64; 2]>>,
     /// Of every last token on itself.
     own: Vec<[i64; 2]>,
 }
 
 impl Hull {
-    /// For all prefixes of `length` tokens that end in one of `tokens` (not empty).
-    pub fn new(network: &Network, length: usize, tokens: Vec<u32>) -> Result<Hull, Reject> {
-        let weights = |head| Weights::new(network, head, length, &tokens);
+    /// For all prefixes that begin with one of `free` at each position and end in one of `tokens` (none of these empty).
+    pub fn new(network: &Network, free: Rc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
+        let weights = |head| Weights::new(network, head, &free, &tokens);
         let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
-        let mut hull = Hull { length, tokens, reach: Vec::new(), heads };
+        let mut hull = Hull { length: free.len() + 1, tokens, reach: Vec::new(), free, heads };
         let mut reach = Vec::with_capacity(network.arguments());
         for i in 0..network.arguments() {
             reach.push(hull.range(network, |head| (&head.up_value, head.up_value.row(i)))?);
@@ -99,14 +104,14 @@ impl Hull {
 
     /// `φ(μ)` and the sum of the weights taken. With `|r|, |μ| <= 2^57` and `e <= 2^60` a term is below 2^118.
     fn phi(&self, network: &Network, weights: &Weights, r: &[i64], mu: i64) -> (i128, i128) {
-        let (free, last) = r.split_at(weights.free.len());
+        let (free, last) = r.split_at(self.free.len() * network.vocabulary);
         let own = self.tokens.iter().map(|u| last[crate::head::index(*u)]);
         let (mut phi, weight) = least_term(weights.own.iter().zip(own), mu);
         let mut total = i128::from(weight);
-        let positions =
-            weights.free.chunks_exact(network.vocabulary).zip(free.chunks_exact(network.vocabulary));
-        for (e, r) in positions {
-            let (least, weight) = least_term(e.iter().zip(r.iter().copied()), mu);
+        let positions = self.free.iter().zip(&weights.free).zip(free.chunks_exact(network.vocabulary));
+        for ((tokens, e), r) in positions {
+            let r = tokens.iter().map(|token| r[crate::head::index(*token)]);
+            let (least, weight) = least_term(e.iter().zip(r), mu);
             phi += least;
             total += i128::from(weight);
         }
@@ -129,7 +134,12 @@ fn least_term<'a>(terms: impl Iterator<Item = (&'a [i64; 2], i64)>, mu: i64) -> 
 }
 
 impl Weights {
-    fn new(network: &Network, head: &HeadTables, length: usize, tokens: &[u32]) -> Result<Weights, Reject> {
+    fn new(
+        network: &Network,
+        head: &HeadTables,
+        free: &[Vec<u32>],
+        tokens: &[u32],
+    ) -> Result<Weights, Reject> {
         let (query, key) = (&head.query, &head.key);
         let shift = (query.places() + key.places()).checked_sub(SCORE_PLACES).ok_or_else(too_large)?;
         let error = (query.product_radius(key)? >> shift) + 2;
@@ -137,15 +147,19 @@ impl Weights {
             return Err(too_large());
         }
         let score = |q: &[i64], j: usize| i64::try_from(dot(q, key.row(j)) >> shift).map_err(|_| too_large());
-        let n_free = (length - 1) * network.vocabulary;
+        let pairs_at = |(j, held): (usize, &Vec<u32>)| -> Vec<usize> {
+            held.iter().map(|token| network.pair(j + 1, *token)).collect()
+        };
+        let pairs: Vec<usize> = free.iter().enumerate().flat_map(pairs_at).collect();
+        let n_free = pairs.len();
         let (mut low, mut high) = (vec![i64::MAX; n_free], vec![i64::MIN; n_free]);
         let (mut own, mut scores) = (Vec::with_capacity(tokens.len()), vec![0; n_free]);
         for u in tokens {
-            let pair = network.pair(length, *u);
+            let pair = network.pair(free.len() + 1, *u);
             let q = query.row(pair);
             let mut sum = 0;
-            for (j, s) in scores.iter_mut().enumerate() {
-                *s = score(q, j)?;
+            for (pair, s) in pairs.iter().zip(scores.iter_mut()) {
+                *s = score(q, *pair)?;
                 sum += i128::from(*s);
             }
             let mean = sum.checked_div(i128::try_from(n_free).map_err(|_| too_large())?).unwrap_or(0);
@@ -162,8 +176,9 @@ impl Weights {
         let error = u64::try_from(error).expect("a radius is not negative");
         let enclose = |low: i64, high: i64| [exp_minus(below(low) + 2 * error)[0], exp_minus(below(high))[1]];
         // Exponents are off by `error`, so that lowering all by as much keeps the high ends below 1.
+        let mut of_free = low.iter().zip(&high).map(|(low, high)| enclose(*low, *high));
         Ok(Weights {
-            free: low.iter().zip(&high).map(|(low, high)| enclose(*low, *high)).collect(),
+            free: free.iter().map(|held| of_free.by_ref().take(held.len()).collect()).collect(),
             own: own.iter().map(|s| enclose(*s, *s)).collect(),
         })
     }

@@ -1,6 +1,7 @@
-//! The block rule: a ceiling for every prefix up to a length, by branch and bound through the one block of a network.
+//! The block rule: a ceiling for every prefix of a language, by branch and bound through the one block of a network.
 //!
-//! A node of the proof stands for the prefixes whose ρ and neurons lie in its ranges and whose length and last token form
+//! Of each length it speaks of the prefixes that hold at every position a token which some member of the language holds there: of
+//! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons lie in its ranges and whose length and last token form
 //! one of its *open* pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the ceiling;
 //! a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
 
@@ -20,9 +21,10 @@ use dashu_ratio::RBig;
 use crate::elementary::ln;
 use crate::family::Head;
 use crate::folder::Folder;
-use crate::format::BlockProof;
+use crate::format::{BlockProof, Statement};
 use crate::head::index;
 use crate::interval::Interval;
+use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 
 pub(crate) use attention::attention_proves;
@@ -30,20 +32,21 @@ use dual::Query;
 pub use sphere::Quadratic;
 use tables::Network;
 
-/// Checks that the proof shows `P(target | prefix) <= threshold` for every prefix of up to `max_len` tokens.
+/// Checks that the proof shows `P(target | prefix) <= threshold` for every prefix of the statement's language.
 pub(crate) fn block_proves(
     folder: &Folder,
     head: &Head,
-    target: u32,
-    threshold: &RBig,
-    temperature: &RBig,
-    max_len: Option<usize>,
+    statement: &Statement,
     proof: &BlockProof,
 ) -> Result<(), CheckError> {
-    debug_assert!(index(target) < head.vocabulary(), "the caller has checked the target");
-    let network = Network::new(folder, head, max_len)?;
-    let query = Query { target, temperature: Interval::rational(temperature), tau: log_odds(threshold)? };
-    Ok(tree::check(&network, &query, proof)?)
+    let Predicate::Ceiling { token, threshold, .. } = &statement.predicate else {
+        return Err(Reject::WrongRule { rule: "block", claim: statement.predicate.words() }.into());
+    };
+    debug_assert!(index(*token) < head.vocabulary(), "the caller has checked the target");
+    let network = Network::new(folder, head, statement.max_len.map(index))?;
+    let temperature = Interval::rational(&statement.predicate.temperature());
+    let query = Query { target: *token, temperature, tau: log_odds(threshold.value())? };
+    Ok(tree::check(&network, &query, &statement.language, proof)?)
 }
 
 /// `τ = ln(1/p − 1)` for `0 < p < 1`.

@@ -11,6 +11,8 @@
 
 use std::path::Path;
 
+use std::rc::Rc;
+
 use super::dual::{Bound, Guess, Query};
 use super::fixed::Table;
 use super::graph::Graph;
@@ -104,6 +106,11 @@ fn residuals(network: &Network, prefix: &[u32]) -> (Vec<f64>, f64, Vec<f64>, Vec
     (r, rho, arguments, all)
 }
 
+/// The positions before the last of prefixes of some length, each holding one of some tokens.
+fn before(length: usize, held: &[u32]) -> Rc<Vec<Vec<u32>>> {
+    Rc::new(vec![held.to_vec(); length - 1])
+}
+
 #[test]
 fn tables_reproduce_the_network() {
     with_network(|folder, network| {
@@ -134,14 +141,16 @@ fn the_oracle_finds_the_minimum_of_an_enumeration() {
         let values: Vec<Table> =
             network.heads.iter().map(|h| direction.products(&h.value, rows.clone()).unwrap()).collect();
         for length in 1..=LONGEST {
-            for tokens in [vec![2], vec![0, 3, 7]] {
-                let hull = Hull::new(network, length, tokens.clone()).unwrap();
+            let places = [(0..network.vocabulary as u32).collect(), vec![1, 4, 5]];
+            for (held, tokens) in places.iter().flat_map(|p| [(p, vec![2]), (p, vec![0, 3, 7])]) {
+                let hull = Hull::new(network, before(length, held), tokens.clone()).unwrap();
                 let found = hull.lower_bound(network, &values, &mut vec![0; network.heads.len()]).unwrap();
                 let found = found as f64 / 2f64.powi(64);
                 let least = |h: usize| {
                     prefixes(network.vocabulary)
                         .iter()
                         .filter(|p| p.len() == length && tokens.contains(&p[length - 1]))
+                        .filter(|p| p[..length - 1].iter().all(|token| held.contains(token)))
                         .map(|p| times(&floats, &head_output(network, h, p)))
                         .fold(f64::INFINITY, f64::min)
                 };
@@ -158,7 +167,8 @@ fn the_oracle_finds_the_minimum_of_an_enumeration() {
 #[test]
 fn neurons_stay_within_the_reach_of_hulls() {
     with_network(|_, network| {
-        let hull = Hull::new(network, LONGEST, vec![1, 4]).unwrap();
+        let everything: Vec<u32> = (0..network.vocabulary as u32).collect();
+        let hull = Hull::new(network, before(LONGEST, &everything), vec![1, 4]).unwrap();
         for prefix in prefixes(network.vocabulary) {
             if prefix.len() < LONGEST || !hull.tokens.contains(&prefix[LONGEST - 1]) {
                 continue;
@@ -189,8 +199,9 @@ fn dual_bounds_are_below_what_prefixes_reach() {
             tau: log_odds(&RBig::from_parts(9.into(), 10_u32.into())).unwrap(),
         };
         let everything: Vec<u32> = (0..network.vocabulary as u32).collect();
-        let hulls: Vec<Hull> =
-            (1..=LONGEST).map(|n| Hull::new(network, n, everything.clone()).unwrap()).collect();
+        let hulls: Vec<Hull> = (1..=LONGEST)
+            .map(|n| Hull::new(network, before(n, &everything), everything.clone()).unwrap())
+            .collect();
         let all: Vec<_> =
             prefixes(network.vocabulary).into_iter().map(|p| (residuals(network, &p), p)).collect();
         let (mut closest, mut compared) = (f64::INFINITY, 0);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::format::{BlockNode, BlockProof, MAX_MULTIPLIER, Split};
 use crate::head::index;
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::language::Language;
 use crate::reject::Reject;
 
 use super::dual::{Bound, Guess, Query, rho_interval};
@@ -39,9 +40,14 @@ struct Cell {
 }
 
 /// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree.
-pub(super) fn check(network: &Network, query: &Query, proof: &BlockProof) -> Result<(), Reject> {
+pub(super) fn check(
+    network: &Network,
+    query: &Query,
+    language: &Language,
+    proof: &BlockProof,
+) -> Result<(), Reject> {
     let biases = biases(network)?;
-    let mut pending = vec![root(network, proof.rho)?];
+    let mut pending = vec![root(network, language, proof.rho)?];
     for (i, node) in proof.nodes.iter().enumerate() {
         let mut state = pending.pop().ok_or(Reject::NodeExtra { node: i })?;
         enter(network, &biases, node, &mut state)?;
@@ -77,25 +83,27 @@ fn open(node: usize, state: &State) -> Reject {
     Reject::PairsOpen { node, pairs, example }
 }
 
-/// All prefixes, after checking that their ρ lies within `rho`.
-fn root(network: &Network, rho: [i64; 2]) -> Result<State, Reject> {
+/// All prefixes of the language, and perhaps others that have the same tokens at each position, after checking that their ρ lies
+/// within `rho`.
+fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, Reject> {
     let [lo, hi] = rho;
     let bad = || Reject::RhoRange { lo, hi };
     if lo < 1 || lo > hi || hi > MAX_MULTIPLIER {
         return Err(bad());
     }
-    let tokens: Vec<u32> =
-        (0..network.vocabulary).map(|u| u32::try_from(u).expect("at most 2^13 tokens")).collect();
+    let vocabulary = u32::try_from(network.vocabulary).expect("at most 2^13 tokens");
     let mut cells = Vec::new();
     let one = Interval::from_int(1);
     for length in 1..=network.longest {
-        let hull = Rc::new(Hull::new(network, length, tokens.clone())?);
+        let Some(mut places) = language.places(length, vocabulary) else { continue };
+        let tokens = places.pop().unwrap_or_default();
+        let hull = Rc::new(Hull::new(network, Rc::new(places), tokens.clone())?);
         // ρ² (‖r‖²/d + ε) = 1.
         let mean_square = largest_square(network, &hull)?.divide(&Interval::from_int(network.width), "d")?;
         if (rho_interval(lo).square() * (&mean_square + &network.epsilon)).hi() > one.lo() {
             return Err(bad());
         }
-        cells.push(Cell { hull, open: Rc::new(tokens.clone()) });
+        cells.push(Cell { hull, open: Rc::new(tokens) });
     }
     if (rho_interval(hi).square() * network.epsilon.clone()).lo() < one.hi() {
         return Err(bad());
@@ -135,7 +143,7 @@ fn enter(network: &Network, biases: &[[i128; 2]], node: &BlockNode, state: &mut 
     if node.regroup {
         for cell in &mut state.cells {
             if *cell.open != cell.hull.tokens {
-                cell.hull = Rc::new(Hull::new(network, cell.hull.length, cell.open.to_vec())?);
+                cell.hull = Rc::new(Hull::new(network, cell.hull.free.clone(), cell.open.to_vec())?);
             }
         }
     }

@@ -74,6 +74,27 @@ proptest! {
             prop_assert_eq!(language.contains(word), Ok(inside.contains(word)), "{:?}", word);
         }
     }
+
+    #[test]
+    fn places_are_the_tokens_of_the_members(language in language()) {
+        let inside = members(&language);
+        for length in 1..=LONGEST {
+            let words: Vec<&Vec<u32>> = inside.iter().filter(|word| word.len() == length).collect();
+            let at = |i: usize| words.iter().map(|word| word[i]).collect::<BTreeSet<u32>>().into_iter().collect();
+            let expected: Vec<Vec<u32>> = (0..length).map(at).collect();
+            prop_assert_eq!(language.places(length, V), (!words.is_empty()).then_some(expected), "{}", length);
+        }
+    }
+}
+
+#[test]
+fn places_that_take_too_long_are_all_tokens() {
+    // Each of 150 tokens may stand anywhere, and each repetition goes through the whole prefix.
+    let every_second = Language::Set((0..150).map(|i| [2 * i, 2 * i]).collect());
+    let repeat = |of: Language| Language::Repeat { of: Box::new(of), min: 0, max: None };
+    let language = Language::Seq(vec![repeat(repeat(every_second)), Language::Set(vec![[7, 7]])]);
+    assert_eq!(language.places(3, 301).unwrap()[2], [7]);
+    assert_eq!(language.places(120, 301).unwrap(), vec![(0..301).collect::<Vec<u32>>(); 120]);
 }
 
 #[test]

@@ -6,7 +6,11 @@
 //! steps in `O(n|V|)` each. One line certifies it: `φ(μ) >= 0` proves `D·o_h >= μ` for every prefix, since
 //! `Σ_j e_j(v_j)(r_j(v_j) − μ) >= φ(μ)`. For a set of last tokens `e` ranges over intervals (each token's scores may first be
 //! shifted by a constant of its own, which cancels); a term then takes the high end of `e` where `r < μ`, else the low end.
-//! Several heads: the sum of the minima is a lower bound of the minimum.
+//! Several heads: the sum of the minima is a lower bound of the minimum. Where a position may not hold every token, its minimum is
+//! taken over those that it may hold: a superset of the prefixes of a language, as good as exact for suffixes and slots.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use multiversion::multiversion;
 
@@ -16,19 +20,62 @@ use crate::num::{Interval, dot_error, exp, nonnegative_sum};
 /// Attention weights (before normalisation) that prefixes of one length can put on each token, for a set of last tokens.
 #[derive(Debug, Clone)]
 pub struct Hull {
-    /// Prefix length `n`; positions `0..n−1` are free, the last holds one of `tokens`.
+    /// Prefix length `n`; the last position holds one of `tokens`.
     pub length: usize,
     /// Last tokens covered, increasing.
     pub tokens: Vec<usize>,
+    /// What the positions before the last may hold.
+    pub free: Arc<Free>,
     heads: Vec<HeadWeights>,
+}
+
+/// The tokens that each position before the last may hold, increasing, none empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Free(Vec<Vec<usize>>);
+
+impl Free {
+    /// From the tokens of each position.
+    #[must_use]
+    pub fn new(positions: Vec<Vec<usize>>) -> Free {
+        Free(positions)
+    }
+
+    /// Every token at every one of some positions.
+    #[must_use]
+    pub fn any(network: &Network, positions: usize) -> Free {
+        Free(vec![(0..network.vocab).collect(); positions])
+    }
+
+    /// Rows of the tables, `position · vocab + token`, in order.
+    fn rows(&self, vocab: usize) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(move |(j, tokens)| tokens.iter().map(move |v| j * vocab + v))
+    }
+
+    /// For each position the tokens, where their entries begin among all, and their entries of a row over all pairs.
+    fn entries<'r>(
+        &'r self,
+        vocab: usize,
+        row: &'r [f64],
+    ) -> impl Iterator<Item = (&'r [usize], usize, Cow<'r, [f64]>)> + 'r {
+        let mut next = 0;
+        self.0.iter().enumerate().map(move |(j, tokens)| {
+            let here = &row[j * vocab..(j + 1) * vocab];
+            let own = match tokens.len() == vocab {
+                true => Cow::Borrowed(here),
+                false => Cow::Owned(tokens.iter().map(|&v| here[v]).collect()),
+            };
+            next += tokens.len();
+            (tokens.as_slice(), next - tokens.len(), own)
+        })
+    }
 }
 
 /// Enclosures of `e` of one head.
 #[derive(Debug, Clone)]
 struct HeadWeights {
-    /// `[(n−1) · vocab]`.
+    /// Of every token of every free position, in order.
     low: Vec<f64>,
-    /// `[(n−1) · vocab]`.
+    /// Likewise.
     high: Vec<f64>,
     /// Per last token, its weight on itself.
     own: Vec<(f64, f64)>,
@@ -166,11 +213,17 @@ fn least_term(r: &[f64], low: &[f64], high: &[f64], mu: f64) -> (f64, usize) {
 }
 
 impl Hull {
-    /// Hull of every prefix of `length` tokens that ends in one of `tokens` (not empty).
+    /// Hull of every prefix that ends in one of `tokens` (not empty).
     #[must_use]
-    pub fn new(network: &Network, length: usize, tokens: &[usize]) -> Hull {
-        let heads = (0..network.heads).map(|h| HeadWeights::new(network, h, length, tokens)).collect();
-        Hull { length, tokens: tokens.to_vec(), heads }
+    pub fn new(network: &Network, free: Arc<Free>, tokens: &[usize]) -> Hull {
+        let heads = (0..network.heads).map(|h| HeadWeights::new(network, h, &free, tokens)).collect();
+        Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads }
+    }
+
+    /// The same prefixes as far as they end in one of `tokens`.
+    #[must_use]
+    pub fn ending_in(&self, network: &Network, tokens: &[usize]) -> Hull {
+        Hull::new(network, self.free.clone(), tokens)
     }
 
     /// Float minimum of `D·Σ_h o_h`; `mu` holds a guess per head and receives the minima. With `output`, adds the
@@ -188,7 +241,7 @@ impl Hull {
             let r = &direction.r[h];
             let mut m = mu[h];
             for step in 0..20 {
-                let (num, den) = weights.select(network.vocab, self.length, &self.tokens, r, m, &mut picks);
+                let (num, den) = weights.select(network.vocab, &self.free, &self.tokens, r, m, &mut picks);
                 let next = num / den;
                 let settled = step > 0 && (next - m).abs() <= 1e-10 * (1.0 + m.abs());
                 m = next;
@@ -215,7 +268,7 @@ impl Hull {
     #[must_use]
     pub fn picks(&self, network: &Network, direction: &Direction, h: usize, mu: f64) -> Vec<usize> {
         let mut picks = Vec::with_capacity(self.length);
-        self.heads[h].select(network.vocab, self.length, &self.tokens, &direction.r[h], mu, &mut picks);
+        self.heads[h].select(network.vocab, &self.free, &self.tokens, &direction.r[h], mu, &mut picks);
         picks[..self.length - 1].iter().map(|p| p.0 % network.vocab).collect()
     }
 
@@ -229,7 +282,7 @@ impl Hull {
         for (h, weights) in self.heads.iter().enumerate() {
             let bound = weights.certify(
                 network.vocab,
-                self.length,
+                &self.free,
                 &self.tokens,
                 &direction.r[h],
                 mu[h],
@@ -242,18 +295,19 @@ impl Hull {
 }
 
 impl HeadWeights {
-    fn new(network: &Network, h: usize, length: usize, tokens: &[usize]) -> HeadWeights {
+    fn new(network: &Network, h: usize, free: &Free, tokens: &[usize]) -> HeadWeights {
         let (query, key) = (&network.query[h], &network.key[h]);
-        let free = (length - 1) * network.vocab;
+        let last = free.0.len() * network.vocab;
+        let rows: Vec<usize> = free.rows(network.vocab).collect();
         let dim = query.row(0).len() as f64;
         let spread = query.rad * key.longest + key.rad * query.longest + dim * query.rad * key.rad;
         let error = nonnegative_sum(
             dot_error(dim as usize, nonnegative_sum(query.longest * key.longest))
                 + nonnegative_sum(dim * spread),
         );
-        let (mut low, mut high) = (vec![f64::INFINITY; free], vec![f64::NEG_INFINITY; free]);
+        let (mut low, mut high) = (vec![f64::INFINITY; rows.len()], vec![f64::NEG_INFINITY; rows.len()]);
         let mut own = Vec::with_capacity(tokens.len());
-        let mut scores = vec![0.0; free];
+        let mut scores = vec![0.0; rows.len()];
         // The shift and its subtraction round once more than the scores do.
         let enclose = |z: f64, shift: f64| {
             let slack = nonnegative_sum(error + 2.0 * f64::EPSILON * (z.abs() + shift.abs()));
@@ -261,19 +315,18 @@ impl HeadWeights {
         };
         let (mut shift_most, mut own_scores) = (0.0f64, Vec::with_capacity(tokens.len()));
         for &u in tokens {
-            let q = query.row((length - 1) * network.vocab + u);
-            for (s, k) in scores.iter_mut().zip(key.iter()) {
-                *s = q.iter().zip(k).map(|(a, b)| a * b).sum();
+            let q = query.row(last + u);
+            for (s, &row) in scores.iter_mut().zip(&rows) {
+                *s = q.iter().zip(key.row(row)).map(|(a, b)| a * b).sum();
             }
-            let shift = if free == 0 { 0.0 } else { scores.iter().sum::<f64>() / free as f64 };
+            let shift = if rows.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / rows.len() as f64 };
             shift_most = shift_most.max(shift.abs());
             for ((lo, hi), s) in low.iter_mut().zip(&mut high).zip(&scores) {
                 let z = s - shift;
                 *lo = lo.min(z);
                 *hi = hi.max(z);
             }
-            let itself: f64 =
-                q.iter().zip(key.row((length - 1) * network.vocab + u)).map(|(a, b)| a * b).sum();
+            let itself: f64 = q.iter().zip(key.row(last + u)).map(|(a, b)| a * b).sum();
             own_scores.push((itself - shift, shift));
         }
         for (z, shift) in own_scores {
@@ -290,7 +343,7 @@ impl HeadWeights {
     fn select(
         &self,
         vocab: usize,
-        length: usize,
+        free: &Free,
         tokens: &[usize],
         r: &[f64],
         mu: f64,
@@ -298,18 +351,18 @@ impl HeadWeights {
     ) -> (f64, f64) {
         picks.clear();
         let (mut num, mut den) = (0.0, 0.0);
-        for j in 0..length - 1 {
-            let span = j * vocab..(j + 1) * vocab;
-            let (r, low, high) = (&r[span.clone()], &self.low[span.clone()], &self.high[span]);
-            let (least, run) = least_term(r, low, high, mu);
-            let weight = |v: usize| if r[v] < mu { high[v] } else { low[v] };
-            let run = run..(run + RUN).min(vocab);
-            let v = run.clone().find(|&v| (r[v] - mu) * weight(v) == least).unwrap_or(run.start);
-            num += weight(v) * r[v];
-            den += weight(v);
-            picks.push((j * vocab + v, weight(v)));
+        for (j, (held, start, r)) in free.entries(vocab, r).enumerate() {
+            let span = start..start + held.len();
+            let (low, high) = (&self.low[span.clone()], &self.high[span]);
+            let (least, run) = least_term(&r, low, high, mu);
+            let weight = |i: usize| if r[i] < mu { high[i] } else { low[i] };
+            let run = run..(run + RUN).min(held.len());
+            let i = run.clone().find(|&i| (r[i] - mu) * weight(i) == least).unwrap_or(run.start);
+            num += weight(i) * r[i];
+            den += weight(i);
+            picks.push((j * vocab + held[i], weight(i)));
         }
-        let row = (length - 1) * vocab;
+        let row = free.0.len() * vocab;
         let term = |i: usize| {
             let x = r[row + tokens[i]] - mu;
             x * if x < 0.0 { self.own[i].1 } else { self.own[i].0 }
@@ -325,14 +378,15 @@ impl HeadWeights {
     fn certify(
         &self,
         vocab: usize,
-        length: usize,
+        free: &Free,
         tokens: &[usize],
         r: &[f64],
         minimum: f64,
         [error, largest]: [f64; 2],
     ) -> f64 {
+        let length = free.0.len() + 1;
         let mut picks = Vec::with_capacity(length);
-        let (_, den) = self.select(vocab, length, tokens, r, minimum, &mut picks);
+        let (_, den) = self.select(vocab, free, tokens, r, minimum, &mut picks);
         let scale = largest + error + minimum.abs();
         let mut mu = minimum - 2.0 * error - 1e-13 * scale;
         for _ in 0..6 {
@@ -344,9 +398,9 @@ impl HeadWeights {
             });
             let own = own.fold(f64::INFINITY, f64::min);
             let (mut phi, mut size) = (own, own.abs());
-            for j in 0..length - 1 {
-                let span = j * vocab..(j + 1) * vocab;
-                let term = least_term(&r[span.clone()], &self.low[span.clone()], &self.high[span], floor).0;
+            for (held, start, r) in free.entries(vocab, r) {
+                let span = start..start + held.len();
+                let term = least_term(&r, &self.low[span.clone()], &self.high[span], floor).0;
                 phi += term;
                 size += term.abs();
             }

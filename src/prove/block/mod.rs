@@ -1,7 +1,8 @@
-//! The block prover: universal theorems through one transformer block, every position free.
+//! The block prover: universal theorems through one transformer block, whatever the free positions hold.
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
-//! `|V|^N` prefixes at once. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the
+//! `|V|^N` prefixes at once, or over those of a language: of each length it speaks of the product of the tokens that each
+//! position may hold, which is the language itself where that is a suffix behind free tokens, or a template. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the
 //! lower bound on a counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`]
 //! evaluates it with outward rounding, and [`tree`] branches where one bound does not suffice.
 
@@ -25,7 +26,8 @@ use rayon::prelude::*;
 
 use crate::model::{Layer, Model};
 use crate::num::{BallVec, Interval};
-use hull::{Columns, Hull};
+use crate::spec::language::{Automaton, Slice, TokenSet};
+use hull::{Columns, Free, Hull};
 use network::Network;
 
 pub use network::NotApplicable;
@@ -54,7 +56,7 @@ pub struct Block {
     /// The folded network.
     pub network: Network,
     columns: Columns,
-    /// One per length: the hull over all last tokens.
+    /// One per length that there are prefixes of: the hull over all last tokens.
     cells: Vec<RootCell>,
     /// Range of ρ over every prefix.
     pub rho: (f64, f64),
@@ -81,26 +83,55 @@ impl Block {
         matches!(layers, [Layer::Attention(_), Layer::Mlp(_)])
     }
 
-    /// Folds the model and prepares the root of every search.
+    /// Folds the model and prepares the root of every search, for every prefix that fits into the context.
     ///
     /// # Errors
     /// When the prover does not cover the model's architecture.
     pub fn new(model: &Model) -> Result<Block, NotApplicable> {
         let network = Network::new(model)?;
-        let columns = Columns::new(&network);
         let tokens: Vec<usize> = (0..network.vocab).collect();
+        let any = |length: usize| (Free::any(&network, length - 1), tokens.clone());
+        let roots = (1..=network.context).map(any).collect();
+        Ok(Block::rooted(network, roots))
+    }
+
+    /// The same for the prefixes of a language of at most `longest` tokens: of each length, for the product of the tokens
+    /// that its prefixes hold at each position.
+    ///
+    /// # Errors
+    /// As [`Block::new`].
+    pub fn within(model: &Model, language: &Automaton, longest: usize) -> Result<Block, NotApplicable> {
+        let network = Network::new(model)?;
+        let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
+        let root = |slice: Slice| {
+            let mut positions: Vec<Vec<usize>> = slice.sets().iter().map(tokens).collect();
+            positions.pop().map(|last| (Free::new(positions), last))
+        };
+        let lengths = language.lengths(longest.min(network.context));
+        let roots = lengths.into_iter().filter_map(|length| root(language.slice(length)?)).collect();
+        Ok(Block::rooted(network, roots))
+    }
+
+    /// For what the free positions and the last one may hold, by length.
+    fn rooted(network: Network, roots: Vec<(Free, Vec<usize>)>) -> Block {
+        let columns = Columns::new(&network);
         let mut block = Block { network, columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
-        block.cells = (1..=block.network.context)
+        block.cells = roots
             .into_par_iter()
-            .map(|length| {
-                let hull = Hull::new(&block.network, length, &tokens);
+            .map(|(free, last)| {
+                let hull = Hull::new(&block.network, Arc::new(free), &last);
                 let reach = block.reach(&hull);
                 RootCell { hull: Arc::new(hull), reach: Arc::new(reach) }
             })
             .collect();
         block.rho = block.rho_range();
         block.far = far::Far::new(&block);
-        Ok(block)
+        block
+    }
+
+    /// The hulls that every search starts from, one for each length that there are prefixes of.
+    pub fn roots(&self) -> impl Iterator<Item = &Hull> {
+        self.cells.iter().map(|cell| cell.hull.as_ref())
     }
 
     /// `ρ = 1/sqrt(‖r‖²/d + ε)` lies between the value at the largest possible `‖r‖`, bounded coordinate by coordinate,

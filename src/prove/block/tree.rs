@@ -67,14 +67,15 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Every pair of some lengths.
+    /// Every pair of some lengths that the block speaks of.
     pub fn all(block: &Block, shortest: usize, longest: usize) -> Vec<Cell> {
         let cell = |root: &super::RootCell| Cell {
             hull: root.hull.clone(),
             reach: root.reach.clone(),
             open: root.hull.tokens.clone(),
         };
-        block.cells[shortest - 1..longest].iter().map(cell).collect()
+        let spoken = |root: &&super::RootCell| (shortest..=longest).contains(&root.hull.length);
+        block.cells.iter().filter(spoken).map(cell).collect()
     }
 }
 
@@ -205,7 +206,8 @@ pub fn closes_undivided(
     rho: (f64, f64),
     steps: Steps,
 ) -> bool {
-    let hull = Hull::new(&block.network, length, &[token]);
+    let Some(root) = block.cells.iter().find(|root| root.hull.length == length) else { return true };
+    let hull = root.hull.ending_in(&block.network, &[token]);
     let reach = Arc::new(block.reach(&hull));
     let cells = vec![Cell { hull: Arc::new(hull), reach, open: vec![token] }];
     let region = Region { rho, range: block.network.range.clone() };
@@ -308,7 +310,7 @@ fn regroup(block: &Block, node: &mut Node) -> bool {
     }
     for cell in &mut node.cells {
         if cell.open != cell.hull.tokens {
-            cell.hull = Arc::new(Hull::new(&block.network, cell.hull.length, &cell.open));
+            cell.hull = Arc::new(cell.hull.ending_in(&block.network, &cell.open));
             cell.reach = Arc::new(block.reach(&cell.hull));
         }
     }

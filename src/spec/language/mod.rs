@@ -56,6 +56,8 @@ mod slice;
 mod syntax;
 mod token_set;
 
+use std::collections::BTreeSet;
+
 use crate::model::{TokenId, Vocab};
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +151,29 @@ impl Language {
             }
             Language::Repeat { of, .. } => of.depth(),
         }
+    }
+
+    /// About how many steps it takes to find the tokens of each position of the members of up to `longest` tokens by trying
+    /// them: tokens in classes that no set tells apart, each followed through the language.
+    #[must_use]
+    pub fn effort(&self, longest: usize) -> f64 {
+        fn visit(language: &Language, longest: usize, ends: &mut BTreeSet<u64>) -> f64 {
+            1.0 + match language {
+                Language::Any => 0.0,
+                Language::Set(set) => {
+                    let ranges = set.ranges().iter();
+                    ends.extend(ranges.flat_map(|&(first, last)| [u64::from(first), u64::from(last) + 1]));
+                    0.0
+                }
+                Language::Seq(parts) | Language::Union(parts) => {
+                    parts.iter().map(|part| visit(part, longest, ends)).sum()
+                }
+                Language::Repeat { of, .. } => (longest + 1) as f64 * visit(of, longest, ends),
+            }
+        }
+        let mut ends = BTreeSet::from([0]);
+        let size = visit(self, longest, &mut ends);
+        size * (longest as f64).powi(3) * (ends.len() as f64).powi(2)
     }
 
     /// The members without any of these tokens.
