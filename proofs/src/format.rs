@@ -263,6 +263,7 @@ mod tests {
             BlockNode { regroup: true, duals: vec![dual], split: Some(Split::Peel { peel: 7 }) },
             node(Some(Split::Neuron { neuron: 1, at: -30 })),
             node(Some(Split::Rho { rho: 12 })),
+            node(Some(Split::Slot { slot: 2, tokens: vec![[1, 3], [5, 5]] })),
             node(None),
         ];
         let proof = Proof::Block(BlockProof { rho: [10, 20], nodes });

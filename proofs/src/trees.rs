@@ -102,6 +102,13 @@ pub enum Split {
         /// The cut.
         rho: i64,
     },
+    /// First child: the prefixes that hold one of these tokens so many positions before the last; second: the others.
+    Slot {
+        /// How many positions, at least 1.
+        slot: u32,
+        /// Ranges `[first, last]`.
+        tokens: Vec<[u32; 2]>,
+    },
 }
 
 /// Which tokens lie above the target, by sums that are positive everywhere on the ball of the final norm. Claims about pairs

@@ -28,10 +28,14 @@ pub fn proof(block: &BlockProof) -> format::Proof {
 
 fn split(branch: &Branch) -> format::Split {
     // Vocabularies and layers that fit in memory have indices far below 2^32.
-    match *branch {
-        Branch::Peel(token) => format::Split::Peel { peel: token as TokenId },
-        Branch::Neuron(k, at) => format::Split::Neuron { neuron: k as u32, at },
-        Branch::Rho(rho) => format::Split::Rho { rho: units(rho) },
+    match branch {
+        Branch::Peel(token) => format::Split::Peel { peel: *token as TokenId },
+        Branch::Neuron(k, at) => format::Split::Neuron { neuron: *k as u32, at: *at },
+        Branch::Rho(rho) => format::Split::Rho { rho: units(*rho) },
+        Branch::Slot(back, tokens) => {
+            let tokens = tokens.ranges().iter().map(|&(first, last)| [first, last]).collect();
+            format::Split::Slot { slot: *back as u32, tokens }
+        }
     }
 }
 

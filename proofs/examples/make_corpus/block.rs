@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use llmprove_proofs::{BlockDual, BlockNode, BlockProof, Language, Proof, Quadratic, Split, Statement};
+use llmprove_proofs::{
+    BlockDual, BlockNode, BlockProof, Decimal, Language, Predicate, Proof, Quadratic, Split, Statement,
+};
 
 use crate::AnyError;
 use crate::cases::{Accepted, Rejected, about, pair, statement};
@@ -35,6 +37,11 @@ fn suffix_block() -> Result<BlockProof, AnyError> {
     searched("block_tiny_qwen2_suffix")
 }
 
+/// The same with splits of what positions before the last hold, `P(1) <= 0.2`.
+fn slots() -> Result<BlockProof, AnyError> {
+    searched("block_tiny_qwen2_slots")
+}
+
 /// At most one free token, then one of `before`, then 3.
 fn suffix_statement(before: &[[u32; 2]]) -> Result<Statement, AnyError> {
     let all = Language::Set(vec![[0, u32::MAX]]);
@@ -42,6 +49,12 @@ fn suffix_statement(before: &[[u32; 2]]) -> Result<Statement, AnyError> {
     let language = Language::Seq(vec![free, Language::Set(before.to_vec()), Language::Set(vec![[3, 3]])]);
     let mut statement = about(language, statement("tiny-qwen2", 1, "0.25", None)?);
     statement.max_len = Some(3);
+    Ok(statement)
+}
+
+fn with_threshold(mut statement: Statement, threshold: &str) -> Result<Statement, AnyError> {
+    let threshold = Decimal::parse(threshold)?;
+    statement.predicate = Predicate::Ceiling { token: 1, threshold, temperature: None };
     Ok(statement)
 }
 
@@ -75,6 +88,8 @@ pub fn accept(case: Accepted<'_>) -> Result<(), AnyError> {
     case("block_tree_gated", "tiny-llama", "proved", gated_statement()?, Proof::Block(gated_block()?))?;
     let suffix = suffix_statement(&[[2, 3], [5, 5]])?;
     case("block_tree_of_a_suffix", "tiny-qwen2", "proved", suffix, Proof::Block(suffix_block()?))?;
+    let lower = with_threshold(suffix_statement(&[[2, 3], [5, 5]])?, "0.2")?;
+    case("block_tree_with_slots", "tiny-qwen2", "proved", lower, Proof::Block(slots()?))?;
     // Of fewer prefixes it holds as well.
     let slot = suffix_statement(&[[5, 5]])?;
     case("block_tree_of_a_longer_suffix", "tiny-qwen2", "proved", slot, Proof::Block(suffix_block()?))
@@ -96,6 +111,20 @@ pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
     case("block_gated_slopes_of_a_plain_model", "VectorLength", "tiny-llama", plain)?;
     let flat = gated(&|dual| dual.slopes[8..].fill(1 << 22))?;
     case("block_gated_second_slopes", "PairsOpen", "tiny-llama", flat)?;
+    for (name, expect, slot, tokens) in [
+        ("block_slot_of_the_last", "SplitOutside", 0, vec![[2, 2]]),
+        ("block_slot_before_the_first", "SplitOutside", 3, vec![[2, 2]]),
+        ("block_slots_of_no_tokens", "PairsOpen", 1, vec![]),
+    ] {
+        let mut proof = slots()?;
+        for node in &mut proof.nodes {
+            if let Some(Split::Slot { .. }) = node.split {
+                node.split = Some(Split::Slot { slot, tokens: tokens.clone() });
+            }
+        }
+        let lower = with_threshold(suffix_statement(&[[2, 3], [5, 5]])?, "0.2")?;
+        case(name, expect, "tiny-qwen2", pair(&lower, Proof::Block(proof))?)?;
+    }
     let wider = pair(&suffix_statement(&[[1, 3], [5, 5]])?, Proof::Block(suffix_block()?))?;
     case("block_of_more_than_its_language", "PairsOpen", "tiny-qwen2", wider)?;
     let mut any = suffix_statement(&[])?;

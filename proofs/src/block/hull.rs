@@ -59,6 +59,21 @@ impl Hull {
         Ok(hull)
     }
 
+    /// The same prefixes as far as a position before the last holds a token that is asked for; `None` if there are none.
+    pub fn holding(
+        &self,
+        network: &Network,
+        position: usize,
+        asked: impl Fn(u32) -> bool,
+    ) -> Result<Option<Hull>, Reject> {
+        let mut free = self.free.to_vec();
+        free[position].retain(|token| asked(*token));
+        match free[position].is_empty() {
+            true => Ok(None),
+            false => Hull::new(network, Rc::new(free), self.tokens.clone()).map(Some),
+        }
+    }
+
     /// Bounds on `Σ_h` of the functional whose values `r` are a row of a table of each head; in units of `2^-SUM_PLACES`.
     pub fn range<'a>(
         &self,

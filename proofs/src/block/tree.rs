@@ -223,6 +223,31 @@ fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result
             Rc::make_mut(&mut first.range)[index(neuron)][1] = at.clamp(l, u);
             Rc::make_mut(&mut second.range)[index(neuron)][0] = at.clamp(l, u);
         }
+        Split::Slot { slot, ref tokens } => {
+            let back = index(slot);
+            if back == 0 || back >= network.longest {
+                return Err(outside(format!("no prefix has a free position {back} before its last")));
+            }
+            let inside = |token: u32| tokens.iter().any(|[first, last]| (*first..=*last).contains(&token));
+            for (state, wanted) in [(&mut first, true), (&mut second, false)] {
+                let mut cells = Vec::new();
+                for cell in &state.cells {
+                    match (cell.hull.length - 1).checked_sub(back) {
+                        Some(position) => {
+                            let hull =
+                                cell.hull.holding(network, position, |token| inside(token) == wanted)?;
+                            cells.extend(
+                                hull.map(|hull| Cell { hull: Rc::new(hull), open: cell.open.clone() }),
+                            );
+                        }
+                        // Prefixes that are too short hold nothing there.
+                        None if wanted => {}
+                        None => cells.push(cell.clone()),
+                    }
+                }
+                state.cells = cells;
+            }
+        }
         Split::Rho { rho } => {
             let [lo, hi] = first.rho;
             if rho < lo || rho > hi {

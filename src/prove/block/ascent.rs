@@ -10,6 +10,7 @@ use super::bundle::{Bundle, Centre, Plane};
 use super::dual::{Dual, Evaluation, Functional, Problem, Region, Sensitivity, Workspace, dot, evaluate};
 use super::network::Network;
 use super::piece::{Choice, Piece, output};
+use super::slot;
 use crate::relax::STEPS_PER_UNIT;
 
 /// Planes kept; those of least weight in the last model go first. The optimum rests on as many planes as there are variables:
@@ -45,6 +46,8 @@ pub struct Ascent {
     pub gaps: Vec<f64>,
     /// What the freedom of ρ gives away there.
     pub rho_gap: f64,
+    /// By how much the planes differ in what they read at each position, counted from the last one.
+    pub slots: Vec<f64>,
     /// The choices that the model's optimum mixes, and their weights: a start for other ascents at the same pair.
     pub mixture: Vec<(Choice, f64)>,
 }
@@ -61,6 +64,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         arguments: vec![0.0; network.arguments()],
         gaps: vec![0.0; network.arguments()],
         rho_gap: 0.0,
+        slots: Vec::new(),
         mixture: Vec::new(),
     };
     // The best point so far, seen from it the planes, and `c_k` and `v` there.
@@ -194,5 +198,7 @@ fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascen
     }
     let rho = mean(&|p| p.piece.rho);
     let along = mean(&|p| dot(&at.v, &p.piece.choice.r));
+    let weighed: Vec<(f64, &Piece)> = planes.iter().map(|p| (share(p) / total, &p.piece)).collect();
+    best.slots = slot::spreads(network, &weighed, at);
     best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&at.v, &p.piece.choice.r) - along)).abs();
 }

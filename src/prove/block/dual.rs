@@ -218,10 +218,13 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     for (end, direction) in directions.iter().enumerate() {
         space.mu[end].resize(network.heads, 0.0);
         let mut r = x.to_vec();
-        let attention = hull.minimise(network, &space.directions[end], &mut space.mu[end], Some(&mut r));
+        let mut reads = Vec::with_capacity(network.heads * hull.length);
+        let (table, mu) = (&space.directions[end], &mut space.mu[end]);
+        let attention = hull.minimise(network, table, mu, Some(&mut r), Some(&mut reads));
         let value = attention + dot(direction, x) + constant;
         let (normed, raw) = (least.point.clone(), unit.clone());
-        out.choices[end] = (Choice { end, r, arguments: arguments.clone(), normed, raw }, value);
+        let arguments = arguments.clone();
+        out.choices[end] = (Choice { end, r, reads, arguments, normed, raw }, value);
     }
     out.value = f64::min(out.choices[0].1, out.choices[1].1);
     out.w = f.w;

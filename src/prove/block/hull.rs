@@ -34,6 +34,12 @@ pub struct Hull {
 pub struct Free(Vec<Vec<usize>>);
 
 impl Free {
+    /// The tokens that a position may hold.
+    #[must_use]
+    pub fn at(&self, position: usize) -> &[usize] {
+        &self.0[position]
+    }
+
     /// From the tokens of each position.
     #[must_use]
     pub fn new(positions: Vec<Vec<usize>>) -> Free {
@@ -68,6 +74,17 @@ impl Free {
             (tokens.as_slice(), next - tokens.len(), own)
         })
     }
+}
+
+/// What a head reads at a position.
+#[derive(Debug, Clone, Copy)]
+pub struct Read {
+    /// The head.
+    pub head: usize,
+    /// Position and token, `position · vocab + token`.
+    pub row: usize,
+    /// Share of the head's attention.
+    pub share: f64,
 }
 
 /// Enclosures of `e` of one head.
@@ -220,6 +237,28 @@ impl Hull {
         Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads }
     }
 
+    /// What a token at a position adds to the numerators and denominators of all heads.
+    #[must_use]
+    pub fn features(&self, network: &Network, position: usize, token: usize) -> Vec<f64> {
+        let start: usize = self.free.0[..position].iter().map(Vec::len).sum();
+        let Ok(i) = self.free.0[position].binary_search(&token) else { return Vec::new() };
+        let mut all = Vec::new();
+        for (weights, value) in self.heads.iter().zip(&network.value) {
+            let e = 0.5 * (weights.low[start + i] + weights.high[start + i]);
+            all.extend(value.row(position * network.vocab + token).iter().map(|v| e * v));
+            all.push(e);
+        }
+        all
+    }
+
+    /// The same prefixes as far as a position before the last holds a token that is asked for; `None` if there are none.
+    #[must_use]
+    pub fn holding(&self, network: &Network, position: usize, asked: impl Fn(usize) -> bool) -> Option<Hull> {
+        let mut free = Free::clone(&self.free);
+        free.0.get_mut(position)?.retain(|&token| asked(token));
+        (!free.0[position].is_empty()).then(|| Hull::new(network, Arc::new(free), &self.tokens))
+    }
+
     /// The same prefixes as far as they end in one of `tokens`.
     #[must_use]
     pub fn ending_in(&self, network: &Network, tokens: &[usize]) -> Hull {
@@ -234,6 +273,7 @@ impl Hull {
         direction: &Direction,
         mu: &mut [f64],
         mut output: Option<&mut [f64]>,
+        mut reads: Option<&mut Vec<Read>>,
     ) -> f64 {
         let mut total = 0.0;
         let mut picks: Vec<(usize, f64)> = Vec::with_capacity(self.length);
@@ -255,6 +295,9 @@ impl Hull {
                 let den: f64 = picks.iter().map(|p| p.1).sum();
                 for &(row, e) in &picks {
                     let share = e / den;
+                    if let Some(reads) = reads.as_deref_mut() {
+                        reads.push(Read { head: h, row, share });
+                    }
                     for (o, v) in out.iter_mut().zip(network.value[h].row(row)) {
                         *o += share * v;
                     }
@@ -278,7 +321,7 @@ impl Hull {
     pub fn lower_bound(&self, network: &Network, direction: &Direction, error: f64, largest: f64) -> f64 {
         let mut total = Interval::ZERO;
         let mut mu = vec![0.0; network.heads];
-        self.minimise(network, direction, &mut mu, None);
+        self.minimise(network, direction, &mut mu, None, None);
         for (h, weights) in self.heads.iter().enumerate() {
             let bound = weights.certify(
                 network.vocab,

@@ -16,6 +16,7 @@ mod neuron;
 pub mod piece;
 mod refine;
 mod simplex;
+mod slot;
 pub mod sound;
 mod sphere;
 pub mod tree;

@@ -5,6 +5,7 @@
 //! in a node stay choices of its children once they are moved into the children's ranges.
 
 use super::dual::{Region, add_scaled, dot, norm, raw_radius};
+use super::hull::Read;
 use super::network::Network;
 use crate::relax::STEPS_PER_UNIT;
 
@@ -15,6 +16,8 @@ pub struct Choice {
     pub end: usize,
     /// The residual `r`, `[d]`.
     pub r: Vec<f64>,
+    /// What the heads read for it.
+    pub reads: Vec<Read>,
     /// The arguments, `[arguments]`.
     pub arguments: Vec<f64>,
     /// ŷ, `[d]`.

@@ -2,7 +2,8 @@
 //! discharges the pairs it proves, and what is left is branched on.
 //!
 //! Branches: *peel* (one last token apart from the others, with an attention hull of its own), *neuron* (its argument at or
-//! below / above a grid point) and *rho* (the norm scale below / above a number). A node is closed when no pair is left. What
+//! below / above a grid point), *rho* (the norm scale below / above a number) and *slot* (a position before the last holds one of some
+//! tokens, or another one). A node is closed when no pair is left. What
 //! closes a node at one threshold closes it at every higher one (`A_λ` grows, nothing else changes), so the threshold of a
 //! search may rise while it runs: what is closed stays closed. The order of work depends on nothing but the node and the
 //! threshold, so a proof at a fixed one is the same at any thread count.
@@ -16,11 +17,14 @@ use super::ascent::{Ascent, Steps, ascend};
 use super::dual::{Dual, Problem, Query, Region};
 use super::hull::Hull;
 use super::piece::Choice;
+use super::slot;
 use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
 use super::{Block, Scope};
 use crate::limits::Limits;
+use crate::model::TokenId;
 use crate::num::{BallVec, Interval};
 use crate::relax::STEPS_PER_UNIT;
+use crate::spec::language::TokenSet;
 
 /// How a node was split.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ pub enum Branch {
     Neuron(usize, i32),
     /// First child: ρ at or below; second: at or above.
     Rho(f64),
+    /// First child: the prefixes that hold one of the tokens so many positions before the last; second: the others.
+    Slot(usize, TokenSet),
 }
 
 /// A closed node of a proof.
@@ -282,7 +288,7 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
         }
     };
     let branch = choose(block, &node, &failed.0, failed.1);
-    step.rest = match divide(&node, &branch) {
+    step.rest = match divide(block, &node, &branch) {
         (Some(first), Some(second)) => Rest::Split(branch, Box::new([first, second])),
         _ => Rest::Stuck,
     };
@@ -404,6 +410,15 @@ fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
     let neuron = (0..block.network.arguments())
         .filter(splittable)
         .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
+    let widest = node.cells.iter().max_by_key(|cell| cell.hull.length);
+    if let (Some(cell), Some(mixture)) = (widest, &node.mixture) {
+        let gap = neuron.map_or(0.0, |k| ascent.gaps[k]);
+        if let Some((back, tokens)) =
+            slot::choose(&block.network, &cell.hull, &ascent.slots, &mixture.choices, gap)
+        {
+            return Branch::Slot(back, tokens);
+        }
+    }
     match neuron {
         Some(k) if ascent.rho_gap <= ascent.gaps[k] || high / low <= 1.02 => {
             let (l, u) = range[k];
@@ -416,7 +431,7 @@ fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
 }
 
 /// The children of a split; `None` for one that holds nothing.
-fn divide(node: &Node, branch: &Branch) -> (Option<Node>, Option<Node>) {
+fn divide(block: &Block, node: &Node, branch: &Branch) -> (Option<Node>, Option<Node>) {
     let (mut first, mut second) = (node.clone(), node.clone());
     match *branch {
         Branch::Peel(token) => {
@@ -433,6 +448,24 @@ fn divide(node: &Node, branch: &Branch) -> (Option<Node>, Option<Node>) {
             first.region.range[k].1 = at;
             second.region.range[k].0 = at;
             (Some(first).filter(|_| l < at), Some(second).filter(|_| at < u))
+        }
+        Branch::Slot(back, ref tokens) => {
+            let keep = |node: &mut Node, inside: bool| {
+                let cells = std::mem::take(&mut node.cells).into_iter().filter_map(|cell| {
+                    let Some(position) = (cell.hull.length - 1).checked_sub(back) else {
+                        return (!inside).then_some(cell);
+                    };
+                    let asked = |token: usize| tokens.contains(token as TokenId) == inside;
+                    let hull = cell.hull.holding(&block.network, position, asked)?;
+                    let reach = Arc::new(block.reach(&hull));
+                    Some(Cell { hull: Arc::new(hull), reach, open: cell.open })
+                });
+                node.cells = cells.collect();
+                node.mixture = None;
+            };
+            keep(&mut first, true);
+            keep(&mut second, false);
+            (Some(first).filter(|n| !n.cells.is_empty()), Some(second).filter(|n| !n.cells.is_empty()))
         }
         Branch::Rho(cut) => {
             let (low, high) = node.region.rho;
