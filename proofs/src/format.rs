@@ -271,7 +271,9 @@ mod tests {
             r#"{"kind":"block","rho":[10,20],"nodes":[{"regroup":true,"duals":[{"lambda":[[1,3],[4,5]],"lift":[-7],"#,
             r#""slopes":[8,-9],"normed":[0],"raw":[1]}],"split":{"peel":7}},"#,
             r#"{"regroup":false,"duals":[],"split":{"neuron":1,"at":-30}},"#,
-            r#"{"regroup":false,"duals":[],"split":{"rho":12}},{"regroup":false,"duals":[],"split":null}]}"#
+            r#"{"regroup":false,"duals":[],"split":{"rho":12}},"#,
+            r#"{"regroup":false,"duals":[],"split":{"slot":2,"tokens":[[1,3],[5,5]]}},"#,
+            r#"{"regroup":false,"duals":[],"split":null}]}"#
         );
         assert_eq!(serde_json::to_string(&proof).unwrap(), text);
         assert_eq!(serde_json::from_str::<Proof>(text).unwrap(), proof);
