@@ -140,9 +140,12 @@ mod tests {
             // At a least, no slope lies below that of the support.
             let level: f64 = a.iter().zip(&slope).map(|(a, s)| a * s).sum();
             let size = slope.iter().fold(1e-3, |m, s| f64::max(m, s.abs()));
+            // The hair on the diagonal moves slopes by as much, which counts where large entries cancel.
+            let largest = (0..m).map(|i| g[i * m + i]).fold(0.0, f64::max);
+            let off = 1e-4 * size + 2e-11 * largest;
             for (a, s) in a.iter().zip(&slope) {
-                prop_assert!(*s >= level - 1e-4 * size, "{slope:?}");
-                prop_assert!(*a < 1e-6 || *s <= level + 1e-4 * size, "{a} {slope:?}");
+                prop_assert!(*s >= level - off, "{slope:?}");
+                prop_assert!(*a < 1e-6 || *s <= level + off, "{a} {slope:?}");
             }
         }
     }
