@@ -1,8 +1,9 @@
 //! The block rule: a ceiling for every prefix of a language, by branch and bound through the one block of a network.
 //!
 //! Of each length it speaks of the prefixes that hold at every position a token which some member of the language holds there: of
-//! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons lie in its ranges and whose length and last token form
-//! one of its *open* pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the ceiling;
+//! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons
+//! lie in its ranges, that hold at every position one of its tokens, and whose length and last token form one of its *open*
+//! pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the ceiling;
 //! a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
 
 mod attention;

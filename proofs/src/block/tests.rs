@@ -10,7 +10,6 @@
 )]
 
 use std::path::Path;
-
 use std::rc::Rc;
 
 use super::dual::{Bound, Guess, Query};

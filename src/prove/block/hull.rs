@@ -266,7 +266,7 @@ impl Hull {
     }
 
     /// Float minimum of `D·Σ_h o_h`; `mu` holds a guess per head and receives the minima. With `output`, adds the
-    /// minimising attention output to it, and with `picks` reports the minimising token of head 0 at each free position.
+    /// minimising attention output to it, and with `reads` what every head reads for it.
     pub fn minimise(
         &self,
         network: &Network,

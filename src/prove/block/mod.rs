@@ -2,9 +2,10 @@
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
 //! `|V|^N` prefixes at once, or over those of a language: of each length it speaks of the product of the tokens that each
-//! position may hold, which is the language itself where that is a suffix behind free tokens, or a template. [`network`] folds the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the
-//! lower bound on a counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`]
-//! evaluates it with outward rounding, and [`tree`] branches where one bound does not suffice.
+//! position may hold, which is the language itself where that is a suffix behind free tokens, or a template. [`network`] folds
+//! the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the lower bound on a
+//! counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`] evaluates it with outward
+//! rounding, and [`tree`] branches where one bound does not suffice, also on what free positions hold (`slot`).
 
 pub mod ascent;
 mod bundle;

@@ -94,7 +94,7 @@ pub(super) struct Node {
     pub dual: Option<Dual>,
     /// What the last ascent at a pair (length, last token) of these hulls mixed.
     pub mixture: Option<Arc<Mixture>>,
-    /// Slot of the arena that this node fills.
+    /// Entry of the arena that this node fills.
     pub slot: usize,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct Mixture {
 
 /// Arena entry while the tree is being built.
 #[derive(Debug, Default)]
-struct Slot {
+struct Entry {
     regroup: bool,
     duals: Vec<Multipliers>,
     split: Option<(Branch, usize, usize)>,
@@ -159,12 +159,12 @@ pub fn prove(
         part.max(nodes as f64 / most_nodes as f64).min(1.0)
     };
     let mut outcome = Outcome { proof: None, query: goal(0.0), nodes: 0, evaluations: 0 };
-    let mut slots = vec![Slot::default()];
+    let mut slots = vec![Entry::default()];
     let mut stack = vec![root(block, outcome.query, scope)];
     if let Some(far) = &block.far {
         // Above the cut there is nothing.
         slots[0].split = Some((Branch::Rho(far.cut), 1, 2));
-        slots.extend([Slot::default(), Slot { duals: far.duals.clone(), ..Slot::default() }]);
+        slots.extend([Entry::default(), Entry { duals: far.duals.clone(), ..Entry::default() }]);
         stack[0].region.rho.1 = far.cut;
         stack[0].slot = 1;
     }
@@ -192,7 +192,7 @@ pub fn prove(
                     let [mut low, mut high] = *children;
                     (low.slot, high.slot) = (slots.len(), slots.len() + 1);
                     slots[slot].split = Some((branch, low.slot, high.slot));
-                    slots.extend([Slot::default(), Slot::default()]);
+                    slots.extend([Entry::default(), Entry::default()]);
                     stack.extend([high, low]);
                 }
                 Rest::Stuck => return outcome,
@@ -223,7 +223,7 @@ pub fn closes_undivided(
 }
 
 /// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
-fn assemble(slots: Vec<Slot>) -> Proof {
+fn assemble(slots: Vec<Entry>) -> Proof {
     let mut done: Vec<Option<Proof>> = Vec::new();
     done.resize_with(slots.len(), || None);
     for (i, slot) in slots.into_iter().enumerate().rev() {
