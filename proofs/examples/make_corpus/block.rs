@@ -127,6 +127,8 @@ pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
     }
     let wider = pair(&suffix_statement(&[[1, 3], [5, 5]])?, Proof::Block(suffix_block()?))?;
     case("block_of_more_than_its_language", "PairsOpen", "tiny-qwen2", wider)?;
+    let nothing = pair(&suffix_statement(&[])?, Proof::Block(suffix_block()?))?;
+    case("block_of_no_prefix", "LanguageEmpty", "tiny-qwen2", nothing)?;
     let mut any = suffix_statement(&[])?;
     any.language = Language::Any;
     let any = pair(&any, Proof::Block(suffix_block()?))?;

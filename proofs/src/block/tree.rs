@@ -105,6 +105,9 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
         }
         cells.push(Cell { hull, open: Rc::new(tokens) });
     }
+    if cells.is_empty() {
+        return Err(Reject::LanguageEmpty);
+    }
     if (rho_interval(hi).square() * network.epsilon.clone()).lo() < one.hi() {
         return Err(bad());
     }
