@@ -6,6 +6,7 @@
 //! excess is beyond the limit.
 
 mod attention;
+mod block;
 mod compound;
 mod excess;
 mod exhaustive;

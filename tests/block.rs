@@ -8,7 +8,7 @@ use llmprove::limits::Limits;
 use llmprove::model::{Model, ModelFolder, rigorous};
 use llmprove::num::{BallVec, Interval};
 use llmprove::prove::block::ascent::Steps;
-use llmprove::prove::block::dual::Query;
+use llmprove::prove::block::functional::Query;
 use llmprove::prove::block::hull::{Columns, Direction, Free, Hull};
 use llmprove::prove::block::{Block, Scope, sound, tree};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn shipped() -> &'static [(Model, Block); 2] {
 
 /// `τ(p)`, a hair high: asks for a little more than the statement.
 fn query(target: usize, p: f64) -> Query {
-    Query { target, tau: (1.0 / p - 1.0).ln() + 1e-12 }
+    Query::ceiling(target, (1.0 / p - 1.0).ln() + 1e-12)
 }
 
 fn proves(block: &Block, target: usize, p: f64, longest: usize, nodes: usize) -> bool {

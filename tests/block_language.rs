@@ -9,7 +9,7 @@ use llmprove::limits::Limits;
 use llmprove::model::{Evaluator, Model, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
-use llmprove::prove::block::dual::Query;
+use llmprove::prove::block::functional::Query;
 use llmprove::prove::block::{Block, BlockProof, Scope, tree};
 use llmprove::spec::language::Automaton;
 use llmprove::spec::{Language, Predicate, Statement, Threshold};
@@ -20,7 +20,7 @@ const STEPS: Steps = Steps { most: 100, enough: -5e-5 };
 const LONGEST: usize = 12;
 
 fn query(target: TokenId, p: f64) -> Query {
-    Query { target: target as usize, tau: (1.0 / p - 1.0).ln() + 1e-12 }
+    Query::ceiling(target as usize, (1.0 / p - 1.0).ln() + 1e-12)
 }
 
 /// The greatest probability of each token after any member.
@@ -78,7 +78,10 @@ fn bounds_lie_just_above_the_best_member() {
             };
             let outcome = tree::prove(&block, &rising, &scope, STEPS, &Limits::default(), 400);
             let Some(root) = outcome.proof else { continue };
-            assert!(outcome.query.tau < query(target, best).tau, "{name}, {text}: token {target} at {best}");
+            assert!(
+                outcome.query.is_easier_than(&query(target, best)),
+                "{name}, {text}: token {target} at {best}"
+            );
             near += usize::from(reached.get() < best + 0.1);
             // The checker finds the same prefixes in the statement, and more where it speaks of more.
             let threshold = Threshold::parse(&format!("{:.12}", reached.get() + 1e-9)).unwrap();

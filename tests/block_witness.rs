@@ -10,7 +10,7 @@ use llmprove::limits::Limits;
 use llmprove::model::{Evaluator, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
-use llmprove::prove::block::dual::Query;
+use llmprove::prove::block::functional::Query;
 use llmprove::prove::block::{Block, BlockProof, Scope, tree};
 use llmprove::spec::{Language, Predicate, Statement, Threshold};
 use llmprove_proofs::check;
@@ -39,8 +39,7 @@ fn never_closes_below_a_witness_of_two_tokens() {
         }
         let scope = Scope { shortest: 1, longest: 3 };
         let steps = Steps { most: 60, enough: -5e-5 };
-        let query =
-            |target: u32, p: f64| Query { target: target as usize, tau: (1.0 / p - 1.0).ln() + 1e-12 };
+        let query = |target: u32, p: f64| Query::ceiling(target as usize, (1.0 / p - 1.0).ln() + 1e-12);
         let mut proved = 0;
         for target in (1..vocab).step_by(vocab as usize / TARGETS) {
             let prefix = &best[target as usize].1;
@@ -55,7 +54,7 @@ fn never_closes_below_a_witness_of_two_tokens() {
             if outcome.proof.is_some() {
                 proved += 1;
                 assert!(
-                    outcome.query.tau < query(target, witness).tau,
+                    outcome.query.is_easier_than(&query(target, witness)),
                     "{name}: token {target} at {witness}"
                 );
             }
@@ -73,7 +72,7 @@ fn a_proof_holds_at_the_threshold_that_it_ended_with() {
     let scope = Scope { shortest: 1, longest: 16 };
     let steps = Steps { most: 100, enough: -5e-5 };
     let (low, high) = (0.045, 0.2);
-    let query = |p: f64| Query { target: 71, tau: (1.0 / p - 1.0).ln() + 1e-12 };
+    let query = |p: f64| Query::ceiling(71, (1.0 / p - 1.0).ln() + 1e-12);
     let asked = std::cell::Cell::new(0.0);
     let goal = |spent: f64| {
         asked.set(low + (high - low) * spent);
@@ -101,7 +100,7 @@ fn what_is_asked_for_never_gets_harder() {
     let Some(models) = shared_models("what_is_asked_for_never_gets_harder") else { return };
     let model = ModelFolder::open(models.join("leangpt-d16-l1")).unwrap().load().unwrap();
     let block = Block::new(&model).unwrap();
-    let query = |p: f64| Query { target: 71, tau: (1.0 / p - 1.0).ln() + 1e-12 };
+    let query = |p: f64| Query::ceiling(71, (1.0 / p - 1.0).ln() + 1e-12);
     let asked = std::cell::Cell::new(0);
     let harder = |_| {
         asked.set(asked.get() + 1);
@@ -110,5 +109,5 @@ fn what_is_asked_for_never_gets_harder() {
     let (scope, steps) = (Scope { shortest: 1, longest: 16 }, Steps { most: 100, enough: -5e-5 });
     let outcome = tree::prove(&block, &harder, &scope, steps, &Limits::default(), 300);
     assert!(asked.get() > 1 && outcome.proof.is_some());
-    assert_eq!(outcome.query.tau.to_bits(), query(0.2).tau.to_bits());
+    assert_eq!(outcome.query, query(0.2));
 }

@@ -193,6 +193,12 @@ pub enum Reject {
     /// `m` is longer than λ allows.
     #[error("the vector lift is too long for its lambda")]
     LiftLength,
+    /// λ that is not all on the token that the claim names.
+    #[error("lambda has to be all on token {over}, which the claim names")]
+    NamedLambda {
+        /// The token.
+        over: u32,
+    },
     /// Multipliers or a tree where the claim needs neither.
     #[error("a claim about pairs of tokens needs no sums and no nodes")]
     OrderNotEmpty,

@@ -62,7 +62,9 @@ impl Question<'_> {
         if self.provers.contains(&Prover::Search) && !limit.admits(upper) {
             // Half of the time, if others may want the other half.
             let limits = match self.limits.remaining() {
-                Some(left) if parts.is_some() => self.limits.within(left / 2),
+                Some(left) if parts.is_some() || self.provers.contains(&Prover::Block) => {
+                    self.limits.within(left / 4)
+                }
                 Some(_) | None => self.limits.clone(),
             };
             stopped = self.search(&limits, upper, &incumbent, &recorder)?;
@@ -74,6 +76,15 @@ impl Question<'_> {
         {
             (upper, prover) = (parts.excess(), Prover::Block);
             recorder.keep_upper(token, upper, parts.proof()?);
+        }
+        if self.provers.contains(&Prover::Block)
+            && !limit.admits(upper)
+            && !limit.exceeded_by(incumbent.lower())
+            && let Some((bound, proof)) =
+                super::block::prove(self.folder, self.statement, &self.limits, self.observer)?
+        {
+            (upper, prover) = (bound, Prover::Block);
+            recorder.notice(Event::Upper { token, upper, argument: Argument::Block(&proof) });
         }
         let witness = incumbent.best();
         let lower = witness.as_ref().map_or(f64::NEG_INFINITY, |witness| witness.lower);

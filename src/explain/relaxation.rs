@@ -9,7 +9,7 @@ use crate::model::TokenId;
 use crate::num::{Interval, ln};
 use crate::prove::block::Block;
 use crate::prove::block::ascent::Steps;
-use crate::prove::block::dual::Query;
+use crate::prove::block::functional::Query;
 use crate::prove::block::tree::closes_undivided;
 
 use super::hull::Mixture;
@@ -48,7 +48,7 @@ pub(super) fn measure(
             let middle = f64::midpoint(low, high);
             let p = sigmoid(middle);
             let odds = Interval::ONE / Interval::point(p) - Interval::ONE;
-            let query = Query { target: target as usize, tau: ln(odds).hi() };
+            let query = Query::ceiling(target as usize, ln(odds).hi());
             match closes_undivided(block, query, (length, token as usize), rho, STEPS) {
                 true => (high, proved) = (middle, p),
                 false => low = middle,

@@ -26,8 +26,6 @@ use super::{Argument, Event, Observer};
 
 /// Beginnings of prefixes, beyond which nobody waits for an enumeration.
 const MOST_NODES: f64 = 1e12;
-/// Steps that a checker may take to find the tokens of each position, far below what it is ready to take.
-const MOST_EFFORT: f64 = 2e8;
 /// Time for an enumeration where there is no deadline, in seconds.
 const WITHOUT_DEADLINE: f64 = 3600.0;
 
@@ -97,8 +95,7 @@ impl<'a> Portfolio<'a> {
         members: BTreeSet<Prover>,
     ) -> Result<Portfolio<'a>, PortfolioError> {
         let vocab = folder.vocab_size();
-        let plain = language.effort(folder.context()) <= MOST_EFFORT;
-        let outline = Automaton::new(if plain { language } else { &Language::Any }, vocab)?;
+        let outline = Block::outline(language, vocab, folder.context())?;
         let language = Automaton::new(language, vocab)?;
         Ok(Portfolio { folder, members, head: folder.load_head()?, language, outline, refine: None })
     }

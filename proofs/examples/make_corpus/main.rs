@@ -3,6 +3,7 @@
 
 mod attention;
 mod block;
+mod block_claims;
 mod cases;
 mod models;
 mod order;

@@ -4,11 +4,14 @@
 //! `τ = ln(1/p − 1)`, so by Gibbs' inequality every λ of a simplex over the other tokens gives, with `κ = √(‖R‖²/d + ε')`,
 //!
 //! ```text
-//! g·R + A κ < 0,    g = Σ λ_j (a_j − a_t),    A = T (H(λ) − τ) + Σ λ_j (c_j − c_t).
+//! g·R + A κ <= 0,    g = Σ λ_j (a_j − a_t),    A = T (H(λ) − τ) + Σ λ_j (c_j − c_t).
 //! ```
 //!
-//! If `√d ‖m‖ <= A`, then `m·R <= ‖m‖ ‖R‖ <= √d ‖m‖ κ`, so `w·R + (A − √d ‖m‖) κ < 0` for `w = g + m`, where `κ >= √ε'`. On the
-//! other hand, for any slopes `a`,
+//! If no other logit is greater than t's, the same holds with `A = Σ λ_j (c_j − c_t)`; if `l_s − l_t` is less than a margin, with all
+//! of λ on s and `A = c_s − c_t − margin`.
+//!
+//! If `√d ‖m‖ <= A`, then `m·R <= ‖m‖ ‖R‖ <= √d ‖m‖ κ`, so `w·R + (A − √d ‖m‖) κ <= 0` for `w = g + m`, where `κ >= √ε'`; if A is
+//! negative, `m = 0` and κ is at most its greatest value ([`scale`]). On the other hand, for any slopes `a`,
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k g_k + w·b2                         c_k = w·w2_k,  s_i = ρ w1_i·r + b_i
@@ -22,8 +25,10 @@
 //! Parts of w and v may be bounded by lengths instead: `w″·r >= −R₁ ‖w″‖`, as `‖r‖² = d (1/ρ² − ε) <= R₁²` at the least ρ, and
 //! `ρ v″·r >= −√d ‖v″‖`; the products are bounded together with `ρ v″·r` ([`sphere`]). What is left,
 //! `(w − w″ + ρ (v − v″))·r`, is linear in ρ for each prefix, so its least value in the node is at an end of ρ; there it is
-//! bounded by the attention oracle. If the sum, with `(A − √d ‖m‖) √ε'` added, is positive, no prefix of the node that ends in
-//! this token has `p_t > p`. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
+//! bounded by the attention oracle. If the sum, with the part of κ added, is positive, no prefix of the node that ends in
+//! this token breaks the claim. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
+
+use std::rc::Rc;
 
 use dashu_int::IBig;
 
@@ -36,16 +41,34 @@ use super::exponential::{ln_2_floor, ln_ceiling};
 use super::fixed::{Table, floor};
 use super::graph::TABLE_PLACES;
 use super::hull::Hull;
+use super::scale;
 use super::sphere;
 use super::tables::Network;
 
-/// What is asked.
+/// What is asked of the target t.
 pub(super) struct Query {
     pub target: u32,
-    /// T.
-    pub temperature: Interval,
-    /// τ.
-    pub tau: Interval,
+    pub claim: Claim,
+}
+
+pub(super) enum Claim {
+    /// `p_t <= p`, as T and τ.
+    Ceiling { temperature: Interval, tau: Interval },
+    /// Some other logit is greater.
+    NeverArgmax,
+    /// That of `over` is, by at least the margin.
+    Lead { over: u32, margin: Interval },
+}
+
+/// Ranges of the prefixes of a node.
+#[derive(Clone)]
+pub(super) struct Region {
+    /// `[lo, hi]` of ρ, in units of `2^-BLOCK_BITS`.
+    pub rho: [i64; 2],
+    /// Of every neuron's argument, grid points.
+    pub range: Rc<Vec<[i32; 2]>>,
+    /// Of each coordinate of r; empty where nothing is known.
+    pub residual: Rc<Vec<Interval>>,
 }
 
 /// A dual vector evaluated on a node, for all pairs.
@@ -70,19 +93,26 @@ impl Bound {
     pub fn new(
         network: &Network,
         query: &Query,
-        rho: [i64; 2],
-        range: &[[i32; 2]],
+        region: &Region,
         dual: &BlockDual,
         longest: usize,
     ) -> Result<Bound, Reject> {
         check_form(network, dual)?;
+        let Region { rho, range, .. } = region;
         let (g, room) = gradient(network, query, &dual.lambda)?;
         let root_d = Interval::from_int(network.width).sqrt();
         let needed = &root_d * &length(&dual.lift);
-        if needed.hi() > room.lo() {
+        if needed.hi() > room.lo() && dual.lift.iter().any(|m| *m != 0) {
             return Err(Reject::LiftLength);
         }
-        let unused = &(&room - &needed) * &network.last_epsilon.sqrt();
+        let least_rho = rho_interval(rho[0]);
+        let inverse = Interval::from_int(1).divide(&least_rho.square(), "the least rho")?;
+        let radius = (Interval::from_int(network.width) * (&inverse - &network.epsilon)).sqrt();
+        let unused = &room - &needed;
+        let unused = match *unused.lo() < IBig::ZERO {
+            true => &unused * &scale::greatest(network, region, &radius)?,
+            false => &unused * &network.last_epsilon.sqrt(),
+        };
         let exact = |row: &[i64]| Table::exact(row, BLOCK_BITS);
         let slopes = exact(&dual.slopes)?;
         let w = Table::combine(&[(1, 0, &g), (1, 0, &exact(&dual.lift)?)])?;
@@ -106,9 +136,6 @@ impl Bound {
         }
         let biases = slopes.product_floor(&network.up_bias, 0, slopes.product_radius(&network.up_bias)?)?;
         let output = w.product_floor(&network.down_bias, 0, w.product_radius(&network.down_bias)?)?;
-        let least_rho = rho_interval(rho[0]);
-        let inverse = Interval::from_int(1).divide(&least_rho.square(), "the least rho")?;
-        let radius = (Interval::from_int(network.width) * (&inverse - &network.epsilon)).sqrt();
         let ball = match &dual.quadratic {
             Some(quadratic) => sphere::lower_bound(network, quadratic, &dual.normed, rho[1])?,
             None => -(&root_d * &length(&dual.normed)),
@@ -210,6 +237,14 @@ fn gradient(network: &Network, query: &Query, lambda: &[(u32, u32)]) -> Result<(
     let entropy = Interval::scaled(&IBig::from(entropy), -82);
     let shift =
         weights.product_floor(&network.logit_bias, 0, weights.product_radius(&network.logit_bias)?)?;
-    let room = &(&query.temperature * &(&entropy - &query.tau)) + &Interval::scaled(&IBig::from(shift), -64);
+    let shift = Interval::scaled(&IBig::from(shift), -64);
+    let room = match &query.claim {
+        Claim::Ceiling { temperature, tau } => &(temperature * &(&entropy - tau)) + &shift,
+        Claim::NeverArgmax => shift,
+        Claim::Lead { over, margin } => match lambda {
+            [(only, _)] if only == over => &shift - margin,
+            _ => return Err(Reject::NamedLambda { over: *over }),
+        },
+    };
     Ok((g, room))
 }

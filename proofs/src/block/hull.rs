@@ -31,6 +31,8 @@ pub(super) struct Hull {
     pub tokens: Vec<u32>,
     /// `(min, max)` over every prefix of the attention part of `w1_i·r`, in units of `2^-SUM_PLACES`.
     pub reach: Vec<[i128; 2]>,
+    /// The same of each coordinate of r.
+    pub coordinates: Vec<[i128; 2]>,
     /// Tokens that the positions before the last may hold.
     pub free: Rc<Vec<Vec<u32>>>,
     heads: Vec<Weights>,
@@ -50,12 +52,13 @@ impl Hull {
     pub fn new(network: &Network, free: Rc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
         let weights = |head| Weights::new(network, head, &free, &tokens);
         let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
-        let mut hull = Hull { length: free.len() + 1, tokens, reach: Vec::new(), free, heads };
-        let mut reach = Vec::with_capacity(network.arguments());
-        for i in 0..network.arguments() {
-            reach.push(hull.range(network, |head| (&head.up_value, head.up_value.row(i)))?);
-        }
-        hull.reach = reach;
+        let length = free.len() + 1;
+        let mut hull = Hull { length, tokens, reach: Vec::new(), coordinates: Vec::new(), free, heads };
+        let reach = |i| hull.range(network, |head| (&head.up_value, head.up_value.row(i)));
+        let reach = (0..network.arguments()).map(reach).collect::<Result<_, _>>()?;
+        let coordinate = |i| hull.range(network, |head| (&head.value_columns, head.value_columns.row(i)));
+        let coordinates = (0..network.width).map(coordinate).collect::<Result<_, _>>()?;
+        (hull.reach, hull.coordinates) = (reach, coordinates);
         Ok(hull)
     }
 

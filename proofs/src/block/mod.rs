@@ -1,9 +1,10 @@
-//! The block rule: a ceiling for every prefix of a language, by branch and bound through the one block of a network.
+//! The block rule: a claim about one logit among the others for every prefix of a language, by branch and bound through the one block
+//! of a network.
 //!
 //! Of each length it speaks of the prefixes that hold at every position a token which some member of the language holds there: of
 //! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons
 //! lie in its ranges, that hold at every position one of its tokens, and whose length and last token form one of its *open*
-//! pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the ceiling;
+//! pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the claim;
 //! a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
 
 mod attention;
@@ -12,7 +13,9 @@ mod exponential;
 mod fixed;
 mod graph;
 mod hull;
+mod narrow;
 mod product;
+mod scale;
 mod sphere;
 mod tables;
 mod tree;
@@ -29,24 +32,32 @@ use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 
 pub(crate) use attention::attention_proves;
-use dual::Query;
+use dual::{Claim, Query};
 pub use sphere::Quadratic;
 use tables::Network;
 
-/// Checks that the proof shows `P(target | prefix) <= threshold` for every prefix of the statement's language.
+/// Checks that the proof shows what the statement claims for every prefix of its language: a ceiling, that a token is never the argmax,
+/// or that one logit leads another.
 pub(crate) fn block_proves(
     folder: &Folder,
     head: &Head,
     statement: &Statement,
     proof: &BlockProof,
 ) -> Result<(), CheckError> {
-    let Predicate::Ceiling { token, threshold, .. } = &statement.predicate else {
-        return Err(Reject::WrongRule { rule: "block", claim: statement.predicate.words() }.into());
+    let (target, claim) = match &statement.predicate {
+        Predicate::Ceiling { token, threshold, .. } => {
+            let temperature = Interval::rational(&statement.predicate.temperature());
+            (*token, Claim::Ceiling { temperature, tau: log_odds(threshold.value())? })
+        }
+        Predicate::NeverArgmax { token } => (*token, Claim::NeverArgmax),
+        Predicate::Dominance { over, under, margin } => {
+            (*under, Claim::Lead { over: *over, margin: Interval::rational(margin.value()) })
+        }
+        other => return Err(Reject::WrongRule { rule: "block", claim: other.words() }.into()),
     };
-    debug_assert!(index(*token) < head.vocabulary(), "the caller has checked the target");
+    debug_assert!(index(target) < head.vocabulary(), "the caller has checked the target");
     let network = Network::new(folder, head, statement.max_len.map(index))?;
-    let temperature = Interval::rational(&statement.predicate.temperature());
-    let query = Query { target: *token, temperature, tau: log_odds(threshold.value())? };
+    let query = Query { target, claim };
     Ok(tree::check(&network, &query, &statement.language, proof)?)
 }
 

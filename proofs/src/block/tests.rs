@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use super::dual::{Bound, Guess, Query};
+use super::dual::{Bound, Claim, Guess, Query, Region};
 use super::fixed::Table;
 use super::graph::Graph;
 use super::hull::Hull;
@@ -192,11 +192,13 @@ fn dual_bounds_are_below_what_prefixes_reach() {
             ((state >> 33) as i64) % (2 * spread + 1) - spread
         };
         let one = 1 << 20;
-        let query = Query {
-            target: 3,
+        let ceiling = || Claim::Ceiling {
             temperature: Interval::from_int(1),
             tau: log_odds(&RBig::from_parts(9.into(), 10_u32.into())).unwrap(),
         };
+        // Far more than the logit of 5 leads by: A is about −20 and κ counts by its greatest value.
+        let lead = || Claim::Lead { over: 5, margin: Interval::from_int(20) };
+        let shift = row(&network.logit_bias, 0)[5] - row(&network.logit_bias, 0)[3] - 20.0;
         let everything: Vec<u32> = (0..network.vocabulary as u32).collect();
         let hulls: Vec<Hull> = (1..=LONGEST)
             .map(|n| Hull::new(network, before(n, &everything), everything.clone()).unwrap())
@@ -207,9 +209,13 @@ fn dual_bounds_are_below_what_prefixes_reach() {
         for round in 0..20 {
             let rho = [one / 4 + round * one / 40, one / 4 + round * one / 40 + one / 20];
             let mut vector = |n: usize, spread: i64| (0..n).map(|_| random(spread)).collect::<Vec<i64>>();
+            let leads = round % 3 == 2;
+            let query = Query { target: 3, claim: if leads { lead() } else { ceiling() } };
+            let lambda = vec![(0, 1 << 18), (1, 1 << 18), (5, 1 << 19)];
+            let lift = vector(network.width, one / 5);
             let dual = BlockDual {
-                lambda: vec![(0, 1 << 18), (1, 1 << 18), (5, 1 << 19)],
-                lift: vector(network.width, one / 5),
+                lambda: if leads { vec![(5, 1 << 20)] } else { lambda },
+                lift: if leads { vec![0; network.width] } else { lift },
                 slopes: vector(network.arguments(), one / 4),
                 normed: vector(network.width, one / 32),
                 raw: vector(network.width, one / 32),
@@ -220,9 +226,11 @@ fn dual_bounds_are_below_what_prefixes_reach() {
                     Quadratic { curves, theta: one, centre }
                 }),
             };
-            let bound = Bound::new(network, &query, rho, &network.range, &dual, LONGEST).unwrap();
+            let region = Region { rho, range: Rc::new(network.range.clone()), residual: Rc::default() };
+            let bound = Bound::new(network, &query, &region, &dual, LONGEST).unwrap();
             let mut w: Vec<f64> = dual.lift.iter().map(|m| *m as f64 / one as f64).collect();
-            for (j, n) in [(0, 0.25), (1, 0.25), (5, 0.5), (3, -1.0)] {
+            let shares = if leads { [0.0, 0.0, 1.0] } else { [0.25, 0.25, 0.5] };
+            for (j, n) in [0, 1, 5].into_iter().zip(shares).chain([(3, -1.0)]) {
                 w.iter_mut().enumerate().for_each(|(i, w)| *w += n * row(&network.logit_columns, i)[j]);
             }
             let values: Vec<Vec<i128>> = hulls
@@ -232,9 +240,11 @@ fn dual_bounds_are_below_what_prefixes_reach() {
             for ((_, own_rho, _, residual), prefix) in &all {
                 if (rho[0] as f64) <= own_rho * one as f64 && own_rho * one as f64 <= rho[1] as f64 {
                     let value = values[prefix.len() - 1][prefix[prefix.len() - 1] as usize];
-                    let gap = times(&w, residual) - value as f64 / 2f64.powi(64);
+                    let kappa = (times(residual, residual) / network.width as f64 + 1e-5).sqrt();
+                    let of_scale = if leads { shift * kappa } else { 0.0 };
+                    let gap = times(&w, residual) + of_scale - value as f64 / 2f64.powi(64);
                     assert!(gap >= -1e-11, "{prefix:?}: {gap}");
-                    closest = closest.min(gap);
+                    closest = closest.min(if leads { f64::INFINITY } else { gap });
                     compared += 1;
                 }
             }

@@ -5,38 +5,31 @@
 
 use std::rc::Rc;
 
-use crate::format::{BlockNode, BlockProof, MAX_MULTIPLIER, Split};
+use crate::format::{BlockProof, MAX_MULTIPLIER, Split};
 use crate::head::index;
-use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::interval::Interval;
 use crate::language::Language;
 use crate::reject::Reject;
 
-use super::dual::{Bound, Guess, Query, rho_interval};
-use super::fixed::{SUM_PLACES, too_large};
-use super::graph::GRID_BITS;
+use super::dual::{Bound, Guess, Query, Region, rho_interval};
 use super::hull::Hull;
+use super::narrow::{biases, enter, mean_square, residual};
 use super::tables::Network;
-
-/// Fractional bits of a neuron's argument: those of ρ and of a sum.
-const ARGUMENT_PLACES: u32 = SUM_PLACES + crate::format::BLOCK_BITS;
 
 /// What is known about the prefixes of a node.
 #[derive(Clone)]
-struct State {
-    /// `[lo, hi]`, in units of `2^-BLOCK_BITS`.
-    rho: [i64; 2],
-    /// Of every neuron's argument, grid points.
-    range: Rc<Vec<[i32; 2]>>,
+pub(super) struct State {
+    pub region: Region,
     /// Lengths with an open pair.
-    cells: Vec<Cell>,
+    pub cells: Vec<Cell>,
 }
 
 /// The open pairs of one length.
 #[derive(Clone)]
-struct Cell {
-    hull: Rc<Hull>,
+pub(super) struct Cell {
+    pub hull: Rc<Hull>,
     /// Last tokens, increasing, not empty.
-    open: Rc<Vec<u32>>,
+    pub open: Rc<Vec<u32>>,
 }
 
 /// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree.
@@ -53,7 +46,7 @@ pub(super) fn check(
         enter(network, &biases, node, &mut state)?;
         for dual in &node.duals {
             let Some(longest) = state.cells.iter().map(|cell| cell.hull.length).max() else { break };
-            let bound = Bound::new(network, query, state.rho, &state.range, dual, longest)?;
+            let bound = Bound::new(network, query, &state.region, dual, longest)?;
             let mut guess = Guess::new(network);
             for cell in &mut state.cells {
                 let values = bound.values(network, &cell.hull, &cell.open, &mut guess)?;
@@ -68,7 +61,7 @@ pub(super) fn check(
             None if state.cells.is_empty() => {}
             None => return Err(open(i, &state)),
             Some(split) => {
-                let [first, second] = divide(network, i, split, state)?;
+                let [first, second] = divide(network, proof.rho, i, split, state)?;
                 pending.extend([second, first]);
             }
         }
@@ -99,11 +92,13 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
         let tokens = places.pop().unwrap_or_default();
         let hull = Rc::new(Hull::new(network, Rc::new(places), tokens.clone())?);
         // ρ² (‖r‖²/d + ε) = 1.
-        let mean_square = largest_square(network, &hull)?.divide(&Interval::from_int(network.width), "d")?;
-        if (rho_interval(lo).square() * (&mean_square + &network.epsilon)).hi() > one.lo() {
+        let cell = Cell { hull, open: Rc::new(tokens) };
+        if (rho_interval(lo).square() * (&mean_square(&residual(network, &cell))? + &network.epsilon)).hi()
+            > one.lo()
+        {
             return Err(bad());
         }
-        cells.push(Cell { hull, open: Rc::new(tokens) });
+        cells.push(cell);
     }
     if cells.is_empty() {
         return Err(Reject::LanguageEmpty);
@@ -111,85 +106,18 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
     if (rho_interval(hi).square() * network.epsilon.clone()).lo() < one.hi() {
         return Err(bad());
     }
-    Ok(State { rho, range: Rc::new(network.range.clone()), cells })
+    let region = Region { rho, range: Rc::new(network.range.clone()), residual: Rc::default() };
+    Ok(State { region, cells })
 }
 
-/// An upper bound on `‖r‖²` over all prefixes of the hull's length, coordinate by coordinate.
-fn largest_square(network: &Network, hull: &Hull) -> Result<Interval, Reject> {
-    let mut sum = Interval::from_int(0);
-    for i in 0..network.width {
-        let attention = hull.range(network, |head| (&head.value_columns, head.value_columns.row(i)))?;
-        let own = network.x_columns.row(i);
-        let own = hull.tokens.iter().map(|u| own[network.pair(hull.length, *u)]);
-        let (lo, hi) = own.fold((i64::MAX, i64::MIN), |(lo, hi), x| (lo.min(x), hi.max(x)));
-        let radius = i128::from(network.x_columns.radius());
-        let lo = network.x_columns.in_sum(i128::from(lo) - radius) + attention[0];
-        let hi = network.x_columns.in_sum(i128::from(hi) + radius) + attention[1];
-        let end = |n: i128| Interval::scaled(&n.into(), -64);
-        sum = sum + Interval::from_ends(end(lo).lo().clone(), end(hi).hi().clone()).square();
-    }
-    Ok(sum)
-}
-
-/// `b_k` rounded outward, in units of `2^-ARGUMENT_PLACES`.
-fn biases(network: &Network) -> Result<Vec<[i128; 2]>, Reject> {
-    let unit = FRACTION_BITS - usize::try_from(ARGUMENT_PLACES).expect("84 fits");
-    let fit = |n: dashu_int::IBig| {
-        i128::try_from(n).ok().filter(|n| n.unsigned_abs() < 1 << 120).ok_or_else(too_large)
-    };
-    let ends = |b: &Interval| Ok([fit(shift_down(b.lo(), unit))?, fit(shift_up(b.hi(), unit))?]);
-    network.up_bias_exact.iter().map(ends).collect()
-}
-
-/// Renews hulls if the node says so, and meets every neuron's range with what the hulls of the open pairs allow.
-fn enter(network: &Network, biases: &[[i128; 2]], node: &BlockNode, state: &mut State) -> Result<(), Reject> {
-    if node.regroup {
-        for cell in &mut state.cells {
-            if *cell.open != cell.hull.tokens {
-                cell.hull = Rc::new(Hull::new(network, cell.hull.free.clone(), cell.open.to_vec())?);
-            }
-        }
-    }
-    if state.cells.is_empty() {
-        return Ok(());
-    }
-    let ranges = Rc::make_mut(&mut state.range);
-    for (k, (range, bias)) in ranges.iter_mut().zip(biases).enumerate() {
-        let [least, most] = projection(network, &state.cells, k);
-        // ρ y + b with y from `least` to `most`: extreme at the ends of ρ.
-        let times = |y: i128, rho: i64| y.checked_mul(rho.into()).filter(|n| n.unsigned_abs() < 1 << 125);
-        let ends = |y: i128| Some([times(y, state.rho[0])?, times(y, state.rho[1])?]);
-        let (Some([a, b]), Some([c, d])) = (ends(least), ends(most)) else { continue };
-        let shift = ARGUMENT_PLACES - GRID_BITS;
-        let grid =
-            |n: i128| i32::try_from(n.clamp((-1 << 30).into(), (1 << 30).into())).expect("within 2^30");
-        let lo = grid((a.min(b) + bias[0]) >> shift);
-        let hi = grid(-(-(c.max(d) + bias[1]) >> shift));
-        let [l, u] = range;
-        *l = (*l).max(lo.min(*u));
-        *u = (*u).min(hi.max(*l));
-    }
-    Ok(())
-}
-
-/// Bounds on `w1_k·r` over the open pairs, in units of `2^-SUM_PLACES`.
-fn projection(network: &Network, cells: &[Cell], k: usize) -> [i128; 2] {
-    let own = network.up_x.row(k);
-    let radius = i128::from(network.up_x.radius());
-    let (mut least, mut most) = (i128::MAX, i128::MIN);
-    for cell in cells {
-        let row = &own[(cell.hull.length - 1) * network.vocabulary..];
-        let x = cell.open.iter().map(|u| row[index(*u)]);
-        let (lo, hi) = x.fold((i64::MAX, i64::MIN), |(lo, hi), x| (lo.min(x), hi.max(x)));
-        let reach = cell.hull.reach[k];
-        least = least.min(network.up_x.in_sum(i128::from(lo) - radius) + reach[0]);
-        most = most.max(network.up_x.in_sum(i128::from(hi) + radius) + reach[1]);
-    }
-    [least, most]
-}
-
-/// The two children of a node.
-fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result<[State; 2], Reject> {
+/// The two children of a node, of a tree whose root has ρ within `root`.
+fn divide(
+    network: &Network,
+    root: [i64; 2],
+    node: usize,
+    split: &Split,
+    state: State,
+) -> Result<[State; 2], Reject> {
     let outside = |why: String| Reject::SplitOutside { node, why };
     let (mut first, mut second) = (state.clone(), state);
     match *split {
@@ -209,7 +137,7 @@ fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result
         }
         Split::Neuron { neuron, at } => {
             let (Some([l, u]), Some([least, most])) =
-                (first.range.get(index(neuron)).copied(), network.range.get(index(neuron)))
+                (first.region.range.get(index(neuron)).copied(), network.range.get(index(neuron)))
             else {
                 return Err(outside(format!("there is no neuron {neuron}")));
             };
@@ -223,8 +151,8 @@ fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result
             if at > u {
                 second.cells.clear();
             }
-            Rc::make_mut(&mut first.range)[index(neuron)][1] = at.clamp(l, u);
-            Rc::make_mut(&mut second.range)[index(neuron)][0] = at.clamp(l, u);
+            Rc::make_mut(&mut first.region.range)[index(neuron)][1] = at.clamp(l, u);
+            Rc::make_mut(&mut second.region.range)[index(neuron)][0] = at.clamp(l, u);
         }
         Split::Slot { slot, ref tokens } => {
             let back = index(slot);
@@ -252,11 +180,18 @@ fn divide(network: &Network, node: usize, split: &Split, state: State) -> Result
             }
         }
         Split::Rho { rho } => {
-            let [lo, hi] = first.rho;
-            if rho < lo || rho > hi {
-                return Err(outside(format!("rho lies within [{lo}, {hi}], not at {rho}")));
+            let ([lo, hi], [least, most]) = (first.region.rho, root);
+            if rho < least || rho > most {
+                return Err(outside(format!("rho lies within [{least}, {most}], not at {rho}")));
             }
-            (first.rho[1], second.rho[0]) = (rho, rho);
+            // As above.
+            if rho < lo {
+                first.cells.clear();
+            }
+            if rho > hi {
+                second.cells.clear();
+            }
+            (first.region.rho[1], second.region.rho[0]) = (rho.clamp(lo, hi), rho.clamp(lo, hi));
         }
     }
     Ok([first, second])

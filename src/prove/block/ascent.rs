@@ -7,7 +7,8 @@
 //! found is a hint; nothing here has to be right for a proof to be.
 
 use super::bundle::{Bundle, Centre, Plane};
-use super::dual::{Dual, Evaluation, Functional, Problem, Region, Sensitivity, Workspace, dot, evaluate};
+use super::dual::{Dual, Evaluation, Problem, Region, Workspace, dot, evaluate, norm};
+use super::functional::{Functional, RESERVE, Sensitivity};
 use super::network::Network;
 use super::piece::{Choice, Piece, output};
 use super::slot;
@@ -22,6 +23,10 @@ const BUNDLE: usize = 100;
 const FIRST: f64 = 20.0;
 const FAR: f64 = 1000.0;
 
+/// Share of `‖w‖ ‖w2_k‖` in what not knowing a neuron counts by, beside `|c_k|`: where the residual may be zero, w tends to zero and
+/// its direction says little.
+const BLIND: f64 = 0.1;
+
 /// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
 pub struct Steps {
@@ -34,7 +39,7 @@ pub struct Steps {
 /// Where an ascent ended.
 #[derive(Debug, Clone)]
 pub struct Ascent {
-    /// Best value with `A_λ >= 0`, `−∞` if none was met.
+    /// Best value, `−∞` if none was met.
     pub value: f64,
     /// Its dual variables.
     pub dual: Dual,
@@ -44,6 +49,8 @@ pub struct Ascent {
     pub arguments: Vec<f64>,
     /// What not knowing each argument gives away there.
     pub gaps: Vec<f64>,
+    /// What it may give away, as `w` says little about directions in which it is short: beside the gaps for the choice of a neuron.
+    pub blind: Vec<f64>,
     /// What the freedom of ρ gives away there.
     pub rho_gap: f64,
     /// By how much the planes differ in what they read at each position, counted from the last one.
@@ -63,6 +70,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         evaluations: 0,
         arguments: vec![0.0; network.arguments()],
         gaps: vec![0.0; network.arguments()],
+        blind: vec![0.0; network.arguments()],
         rho_gap: 0.0,
         slots: Vec::new(),
         mixture: Vec::new(),
@@ -78,15 +86,6 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         if !at.value.is_finite() {
             break;
         }
-        if at.excess < 0.0 {
-            // Outside the domain: λ is too concentrated for this threshold. Back towards the best point, or, before
-            // there is one, towards the middle of the ball.
-            match best.value.is_finite() {
-                true => dual.point.iter_mut().zip(&best.dual.point).for_each(|(z, b)| *z = 0.5 * (*z + b)),
-                false => dual.point.iter_mut().for_each(|z| *z *= 0.8),
-            }
-            continue;
-        }
         let gain = at.value - best.value;
         let pieces =
             std::mem::take(&mut at.choices).map(|(choice, _)| Piece::new(network, problem.region, choice));
@@ -98,12 +97,16 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
             }
             best.value = at.value;
             best.dual.clone_from(&dual);
-            if at.value > steps.enough {
+            // The reserve is of no use to a negative excess, and the sound evaluation does without.
+            let unused = RESERVE.min(-at.excess).max(0.0) * problem.scale;
+            if at.value + unused > steps.enough {
                 return best;
             }
             let f = Functional::at(network, query, &dual.point);
-            let sensitivity = Sensitivity::at(network, &f, &dual.point, &pieces[1].residual);
-            let centre = Centre { sensitivity, w: f.w, rest: dual.rest(), value: at.value };
+            let sizes = (pieces[1].residual.as_slice(), problem.scale);
+            let sensitivity = Sensitivity::at(network, query, &f, &dual.point, sizes);
+            let fixed = if f.excess < 0.0 { f.excess * problem.scale } else { 0.0 };
+            let centre = Centre { sensitivity, w: f.w, rest: dual.rest(), value: at.value - fixed };
             let bundle = match at_best.take() {
                 Some((_, mut bundle, _)) => {
                     bundle.look_from(&centre);
@@ -187,8 +190,10 @@ fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascen
     }
     for (k, c) in at.weights.iter().enumerate() {
         let output = mean(&|p| output(network, &p.piece.choice.arguments, k));
-        let gap = (c * (self::output(network, &best.arguments, k) - output)).max(0.0);
+        let off = self::output(network, &best.arguments, k) - output;
+        let gap = (c * off).max(0.0);
         best.gaps[k] = gap;
+        best.blind[k] = BLIND * at.scale * norm(network.down.row(k)) * off.abs();
         if let Some(u) = best.arguments.get(network.neurons + k).copied() {
             // What comes of the factors moving together ends with either of them known.
             let activation = mean(&|p| network.graph.sample(p.piece.choice.arguments[k]));

@@ -1,6 +1,7 @@
 //! The model of a bundle method: planes seen from a centre, and the move that maximises their minimum within reach.
 
-use super::dual::{Sensitivity, add_scaled, dot};
+use super::dual::{add_scaled, dot};
+use super::functional::Sensitivity;
 use super::piece::Piece;
 use super::simplex;
 
@@ -12,7 +13,7 @@ pub(super) struct Centre {
     pub w: Vec<f64>,
     /// `(a, q, v″, w″)`.
     pub rest: Vec<f64>,
-    /// The function's value.
+    /// The function's value without what is the same for all planes.
     pub value: f64,
 }
 

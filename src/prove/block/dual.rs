@@ -1,8 +1,9 @@
 //! The dual function of one node, in floats: a hint that [`super::sound`] re-evaluates.
 //!
-//! A counterexample (a prefix with `p_t > p`) makes `g_λ·R + A_λ κ < 0` for every λ in the simplex over the other tokens,
-//! where `g_λ = Σ λ_j (a_j − a_t)`, `A_λ = H(λ) + Σ λ_j (c_j − c_t) − τ(p)`, `κ = sqrt(‖R‖²/d + ε') >= m'·R/√d` for every unit
-//! vector. So with `‖m‖ <= A_λ/√d` and `w = g_λ + m`, it makes `w·R + (A_λ − √d‖m‖) κ < 0`, where `κ >= √ε'`. Now
+//! A counterexample (a prefix for which the claim fails) makes `g_λ·R + A_λ κ <= 0` for every λ in the simplex over the other tokens
+//! ([`super::functional`]), with `κ = sqrt(‖R‖²/d + ε') >= m'·R/√d` for every unit vector. So with `‖m‖ <= A_λ/√d` and
+//! `w = g_λ + m`, it makes `w·R + (A_λ − √d‖m‖) κ <= 0`, where `κ >= √ε'`. Where `A_λ < 0`, m is zero and κ is at most its greatest
+//! value in the node ([`super::scale`]). Now
 //!
 //! ```text
 //! w·R = w·r + Σ_k c_k g_k + w·b2             c_k = w·w2_k,  g_k = φ(s_k) or φ(s_k) s_{n+k},  s_i = ρ w1_i·r + b_i
@@ -21,25 +22,13 @@
 
 use multiversion::multiversion;
 
+use super::functional::{Functional, Query};
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
 use super::neuron::{Weights, lowest};
 use super::piece::Choice;
 use super::sphere;
-
-/// What is asked: `p_t <= p`, as the target and `τ(p) = ln(1/p − 1)`.
-#[derive(Debug, Clone, Copy)]
-pub struct Query {
-    /// Target token.
-    pub target: usize,
-    /// τ(p) rounded up: a lower threshold asks for more.
-    pub tau: f64,
-}
-
-/// Part of the threshold, in nats, that the search leaves unused, so that bounds a hair below zero still prove: the
-/// sound evaluation adds `(A_λ − √d‖m‖) √ε'` (see the head of this file). Where the relaxed set of `R` holds the origin no
-/// bound can exceed zero, so without a reserve such nodes would never close.
-pub const RESERVE: f64 = 0.05;
+use crate::num::Interval;
 
 /// Part of the search space in continuous terms.
 #[derive(Debug, Clone)]
@@ -48,6 +37,16 @@ pub struct Region {
     pub rho: (f64, f64),
     /// Grid range of every argument.
     pub range: Vec<(i32, i32)>,
+    /// Range of each coordinate of the residual before the MLP, infinite where nothing is known, `[d]`.
+    pub residual: Vec<Interval>,
+}
+
+impl Region {
+    /// All of a range of ρ, with nothing else known than what holds for every residual.
+    #[must_use]
+    pub fn of_rho(network: &Network, rho: (f64, f64)) -> Region {
+        Region { rho, range: network.range.clone(), residual: vec![Interval::ENTIRE; network.width] }
+    }
 }
 
 /// The dual variables.
@@ -91,9 +90,9 @@ impl Dual {
 /// Value and supergradients of the dual function for one last token.
 #[derive(Debug, Clone, Default)]
 pub struct Evaluation {
-    /// The lower bound on `w·R`: the smaller of those at the two ends of ρ.
+    /// The lower bound on `w·R`, plus `A_λ κ` where that is negative: the smaller of those at the two ends of ρ.
     pub value: f64,
-    /// `A_λ`; the value counts only when it is not negative.
+    /// `A_λ`.
     pub excess: f64,
     /// `‖w‖`, the scale of the ball parts.
     pub scale: f64,
@@ -115,48 +114,6 @@ pub struct Workspace {
     theta: f64,
 }
 
-/// λ, its mean logit row, `w` and `A_λ` at a point ẑ, in floats.
-pub struct Functional {
-    /// λ, zero at the target, `[vocab]`.
-    pub lambda: Vec<f64>,
-    /// `Σ λ_j a_j`, `[d]`.
-    pub mean: Vec<f64>,
-    /// `w`, `[d]`.
-    pub w: Vec<f64>,
-    /// `A_λ`.
-    pub excess: f64,
-}
-
-impl Functional {
-    /// λ as the softmax of the logits at `point` without the target.
-    #[must_use]
-    pub fn at(network: &Network, query: Query, point: &[f64]) -> Functional {
-        let (t, d) = (query.target, network.width);
-        let bias = |j: usize| network.logit_bias[j].lo();
-        let mut lambda: Vec<f64> =
-            network.logit.iter().enumerate().map(|(j, a)| dot(a, point) + bias(j)).collect();
-        lambda[t] = f64::NEG_INFINITY;
-        let top = lambda.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mut sum = 0.0;
-        for l in &mut lambda {
-            *l = (*l - top).exp();
-            sum += *l;
-        }
-        let (mut mean, mut excess) = (vec![0.0; d], -query.tau - RESERVE - bias(t));
-        for (j, l) in lambda.iter_mut().enumerate() {
-            *l /= sum;
-            if *l > 0.0 {
-                add_scaled(&mut mean, *l, network.logit.row(j));
-                excess += *l * (bias(j) - l.ln());
-            }
-        }
-        let own = network.logit.row(t);
-        let lift = excess.max(0.0) / d as f64;
-        let w = (0..d).map(|i| mean[i] - own[i] + lift * point[i]).collect();
-        Functional { lambda, mean, w, excess }
-    }
-}
-
 /// One pair in one node: whose dual function it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
@@ -168,6 +125,8 @@ pub struct Problem<'a> {
     pub query: Query,
     /// The node's box.
     pub region: &'a Region,
+    /// Its greatest κ.
+    pub scale: f64,
     /// The prefixes spoken of.
     pub hull: &'a Hull,
     /// The last token, one of the hull's.
@@ -176,11 +135,14 @@ pub struct Problem<'a> {
 
 /// Evaluates the dual function of a pair.
 pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Evaluation {
-    let Problem { network, columns, query, region, hull, token } = *problem;
+    let Problem { network, columns, query, region, scale, hull, token } = *problem;
     let d = network.width;
     let f = Functional::at(network, query, &dual.point);
     let mut v = vec![0.0; d];
     let mut constant = dot(&f.w, &network.down_bias.mid);
+    if f.excess < 0.0 {
+        constant += f.excess * scale;
+    }
     let (mut weights, mut arguments) = (Vec::with_capacity(network.neurons), dual.slopes.clone());
     for k in 0..network.neurons {
         let c = dot(&f.w, network.down.row(k));
@@ -230,54 +192,6 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     out.w = f.w;
     out.v = v;
     out
-}
-
-/// How `w` moves with ẑ: `dw = (Cov_λ(a) (·) − ẑ ẑ'Cov/d + A/d) dẑ`, kept as its transpose applied to vectors.
-pub struct Sensitivity {
-    covariance: Vec<f64>,
-    point: Vec<f64>,
-    lift: f64,
-    /// `‖R‖/√d` of the best piece there.
-    pub kappa: f64,
-}
-
-impl Sensitivity {
-    /// At a point ẑ.
-    #[must_use]
-    pub fn at(network: &Network, f: &Functional, point: &[f64], residual: &[f64]) -> Sensitivity {
-        let d = network.width;
-        let mut covariance = vec![0.0; d * d];
-        let mut centred = vec![0.0; d];
-        for (j, &l) in f.lambda.iter().enumerate().filter(|(_, l)| **l > 1e-6) {
-            for ((c, a), m) in centred.iter_mut().zip(network.logit.row(j)).zip(&f.mean) {
-                *c = a - m;
-            }
-            for i in 0..d {
-                add_scaled(&mut covariance[i * d..(i + 1) * d], l * centred[i], &centred);
-            }
-        }
-        Sensitivity {
-            covariance,
-            point: point.to_vec(),
-            lift: f.excess.max(0.0) / d as f64,
-            kappa: norm(residual) / (d as f64).sqrt(),
-        }
-    }
-
-    /// `q` without its part along ẑ.
-    #[must_use]
-    pub fn inward(&self, q: &[f64]) -> Vec<f64> {
-        let along = dot(q, &self.point) / q.len() as f64;
-        q.iter().zip(&self.point).map(|(q, z)| q - z * along).collect()
-    }
-
-    /// Gradient with respect to ẑ of `q·w`.
-    #[must_use]
-    pub fn transposed(&self, q: &[f64]) -> Vec<f64> {
-        let d = q.len();
-        let inward = self.inward(q);
-        (0..d).map(|i| dot(&self.covariance[i * d..(i + 1) * d], &inward) + self.lift * q[i]).collect()
-    }
 }
 
 /// `R₁ = sqrt(d (1/ρ₁² − ε))`, the largest `‖r‖` of a node, in floats.

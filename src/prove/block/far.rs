@@ -5,7 +5,8 @@
 //! some ρ are found when the model is prepared, and every proof starts with that split.
 
 use super::Block;
-use super::dual::{Query, Region};
+use super::dual::Region;
+use super::functional::Query;
 use super::sound::{Multipliers, away_from_origin};
 use super::tree::{Cell, Node, apply};
 
@@ -37,7 +38,7 @@ impl Far {
 fn close(block: &Block, cut: f64, known: &[Multipliers]) -> Option<Vec<Multipliers>> {
     /// More would make certificates long.
     const MOST: usize = 200;
-    let region = Region { rho: (cut, block.rho.1), range: block.network.range.clone() };
+    let region = Region::of_rho(&block.network, (cut, block.rho.1));
     let mut node = Node {
         region,
         cells: Cell::all(block, 1, block.network.context),
@@ -47,7 +48,7 @@ fn close(block: &Block, cut: f64, known: &[Multipliers]) -> Option<Vec<Multiplie
     };
     let mut duals = Vec::new();
     // An empty λ does not look at the question.
-    let query = Query { target: 0, tau: 0.0 };
+    let query = Query::ceiling(0, 0.0);
     let mut worst = None;
     for multipliers in known {
         worst = apply(block, query, &mut node, multipliers.clone(), &mut duals);

@@ -237,6 +237,22 @@ impl Hull {
         Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads }
     }
 
+    /// The only prefix's residual before the MLP, in floats, if there is only one that ends in `token`.
+    #[must_use]
+    pub fn only_residual(&self, network: &Network, token: usize) -> Option<Vec<f64>> {
+        let single = self.tokens == [token] && self.free.0.iter().all(|held| held.len() == 1);
+        let mut r = network.x.row((self.length - 1) * network.vocab + token).to_vec();
+        for (h, weights) in self.heads.iter().enumerate().filter(|_| single) {
+            let free = self.free.rows(network.vocab).zip(&weights.high);
+            let own = ((self.length - 1) * network.vocab + token, &weights.own[0].1);
+            let total: f64 = weights.high.iter().sum::<f64>() + own.1;
+            for (row, e) in free.chain([own]) {
+                r.iter_mut().zip(network.value[h].row(row)).for_each(|(r, v)| *r += e / total * v);
+            }
+        }
+        single.then_some(r)
+    }
+
     /// What a token at a position adds to the numerators and denominators of all heads.
     #[must_use]
     pub fn features(&self, network: &Network, position: usize, token: usize) -> Vec<f64> {

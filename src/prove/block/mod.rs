@@ -11,11 +11,14 @@ pub mod ascent;
 mod bundle;
 pub mod dual;
 mod far;
+pub mod functional;
 pub mod hull;
+mod narrow;
 pub mod network;
 mod neuron;
 pub mod piece;
 mod refine;
+pub mod scale;
 mod simplex;
 mod slot;
 pub mod sound;
@@ -27,13 +30,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::model::{Layer, Model};
-use crate::num::{BallVec, Interval};
-use crate::spec::language::{Automaton, Slice, TokenSet};
+use crate::num::Interval;
+use crate::spec::language::{Automaton, Language, LanguageError, Slice, TokenSet};
 use hull::{Columns, Free, Hull};
+use narrow::Reach;
 use network::Network;
 
 pub use network::NotApplicable;
-pub use refine::prove_at;
+pub use refine::{prove_at, prove_claim};
 
 /// A finished proof: the tree and the interval of ρ at its root.
 #[derive(Debug, Clone)]
@@ -69,7 +73,7 @@ pub struct Block {
 /// The hull of all last tokens of one length and its neuron ranges.
 struct RootCell {
     hull: Arc<Hull>,
-    reach: Arc<Vec<(f64, f64)>>,
+    reach: Arc<Reach>,
 }
 
 impl Block {
@@ -97,6 +101,17 @@ impl Block {
         Ok(Block::rooted(network, roots))
     }
 
+    /// The prefixes of a language that the prover speaks of: the same, or all prefixes where a checker would take long to find the
+    /// tokens of each position.
+    ///
+    /// # Errors
+    /// A language that cannot be compiled.
+    pub fn outline(language: &Language, vocab: usize, context: usize) -> Result<Automaton, LanguageError> {
+        /// Steps of the checker, far below what it is ready to take.
+        const MOST: f64 = 2e8;
+        Automaton::new(if language.effort(context) <= MOST { language } else { &Language::Any }, vocab)
+    }
+
     /// The same for the prefixes of a language of at most `longest` tokens: of each length, for the product of the tokens
     /// that its prefixes hold at each position.
     ///
@@ -122,7 +137,7 @@ impl Block {
             .into_par_iter()
             .map(|(free, last)| {
                 let hull = Hull::new(&block.network, Arc::new(free), &last);
-                let reach = block.reach(&hull);
+                let reach = block.reach_of(&hull);
                 RootCell { hull: Arc::new(hull), reach: Arc::new(reach) }
             })
             .collect();
@@ -136,30 +151,20 @@ impl Block {
         self.cells.iter().map(|cell| cell.hull.as_ref())
     }
 
-    /// `ρ = 1/sqrt(‖r‖²/d + ε)` lies between the value at the largest possible `‖r‖`, bounded coordinate by coordinate,
-    /// and `1/√ε`.
+    /// What attention can do over a hull.
+    fn reach_of(&self, hull: &Hull) -> Reach {
+        Reach::new(&self.network, &self.columns, hull)
+    }
+
+    /// Encloses ρ over every prefix.
     fn rho_range(&self) -> (f64, f64) {
-        let d = self.network.width;
-        let square = |cell: &RootCell| -> f64 {
-            let coordinate = |i: usize| {
-                let mut unit = vec![0.0; d];
-                unit[i] = 1.0;
-                let (lo, hi) =
-                    sound::attention_range(&self.network, &self.columns, &cell.hull, &BallVec::exact(unit));
-                let x = |u: &usize| {
-                    let row = self.network.x.row((cell.hull.length - 1) * self.network.vocab + u);
-                    Interval::new(row[i] - self.network.x.rad, row[i] + self.network.x.rad)
-                };
-                let own = cell.hull.tokens.iter().map(x).reduce(Interval::hull).unwrap_or(Interval::ENTIRE);
-                (own + Interval::new(lo, hi)).square()
-            };
-            (0..d).map(coordinate).sum::<Interval>().hi()
-        };
-        let largest = self.cells.iter().map(square).fold(0.0, f64::max);
-        let eps = Interval::point(self.network.eps);
-        let lowest = (Interval::point(largest) / Interval::point(d as f64) + eps).sqrt().recip();
+        let residual =
+            |cell: &RootCell| cell.reach.residual(&self.network, cell.hull.length, &cell.hull.tokens);
+        let square = |cell: &RootCell| narrow::square(&residual(cell));
+        let largest = self.cells.iter().map(|cell| square(cell).hi()).fold(0.0, f64::max);
+        let allowed = narrow::rho(&self.network, Interval::new(0.0, largest));
         // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−20.
-        (unit_floor(lowest.lo() * (1.0 - 1e-6)), unit_ceil(eps.sqrt().recip().hi() * (1.0 + 1e-6)))
+        (unit_floor(allowed.lo() * (1.0 - 1e-6)), unit_ceil(allowed.hi() * (1.0 + 1e-6)))
     }
 }
 

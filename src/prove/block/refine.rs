@@ -1,9 +1,9 @@
-//! One attempt of the block prover at a bound, which it may fall back from as time goes by.
+//! Attempts of the block prover: at a bound, which it may fall back from as time goes by, or at one claim.
 
 use std::cell::Cell;
 
 use super::ascent::Steps;
-use super::dual::Query;
+use super::functional::Query;
 use super::tree::prove;
 use super::{Block, BlockProof, Scope};
 use crate::limits::Limits;
@@ -29,26 +29,36 @@ pub fn prove_at(
     limits: &Limits,
 ) -> Option<(f64, BlockProof)> {
     let asked = Cell::new(attempt.probability(0.0));
-    let goal = |effort: f64| {
+    let tau = |effort: f64| {
         // By construction never lower than before, whatever rounding does: nodes that are closed stay closed.
         asked.set(attempt.probability(effort).max(asked.get()));
-        let odds = Interval::ONE / Interval::point(asked.get()) - Interval::ONE;
-        Query { target: token as usize, tau: ln(odds).hi() }
+        ln(Interval::ONE / Interval::point(asked.get()) - Interval::ONE).hi()
     };
-    if !goal(0.0).tau.is_finite() {
+    if !tau(0.0).is_finite() {
         return None;
     }
-    // The reserve of the threshold lets a bound a hair below zero prove (see `dual`).
+    let goal = |effort: f64| Query::ceiling(token as usize, tau(effort));
+    let proof = search(block, &goal, longest, limits)?;
+    tracing::debug!(token, probability = asked.get(), "the block prover has a bound");
+    Some((asked.get(), proof))
+}
+
+/// Tries to prove a claim about every prefix of at most `longest` tokens.
+#[must_use]
+pub fn prove_claim(block: &Block, query: Query, longest: usize, limits: &Limits) -> Option<BlockProof> {
+    search(block, &|_| query, longest, limits)
+}
+
+fn search(block: &Block, goal: &dyn Fn(f64) -> Query, longest: usize, limits: &Limits) -> Option<BlockProof> {
+    // The reserve lets a bound a hair below zero prove (see `functional`).
     let steps = Steps { most: MOST_STEPS, enough: -5e-5 };
     let scope = Scope { shortest: 1, longest };
-    let outcome = prove(block, &goal, &scope, steps, limits, MOST_NODES);
+    let outcome = prove(block, goal, &scope, steps, limits, MOST_NODES);
     tracing::debug!(
-        token,
-        probability = asked.get(),
         proved = outcome.proof.is_some(),
         nodes = outcome.nodes,
         evaluations = outcome.evaluations,
         "attempt of the block prover"
     );
-    outcome.proof.map(|root| (asked.get(), BlockProof { rho: block.rho, root }))
+    outcome.proof.map(|root| BlockProof { rho: block.rho, root })
 }

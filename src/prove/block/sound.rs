@@ -1,10 +1,12 @@
 //! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−20, so the checker reads
 //! the very same numbers; every operation here carries its error (see [`crate::num`]).
 
-use super::dual::{Dual, Functional, Query, RESERVE, Region, add_scaled, norm};
+use super::dual::{Dual, Region, add_scaled, norm};
+use super::functional::{Claim, Functional, Query, RESERVE};
 use super::hull::{Columns, Direction, Hull};
 use super::network::Network;
 use super::neuron::{self, Weights};
+use super::scale;
 use super::sphere;
 use crate::num::{Ball, BallVec, Interval, dot_error, ln, nonnegative_sum};
 
@@ -55,16 +57,13 @@ fn root_width(network: &Network) -> Interval {
 }
 
 impl Multipliers {
-    /// Rounds a dual point to exact multipliers; `None` when `A_λ < 0` there or a number is out of range.
+    /// Rounds a dual point to exact multipliers; `None` when a number is out of range.
     #[must_use]
     pub fn quantise(network: &Network, query: Query, region: &Region, dual: &Dual) -> Option<Multipliers> {
         let inner = network.width as f64 * (1.0 - network.eps * region.rho.1 * region.rho.1).max(0.0);
         let f = Functional::at(network, query, &dual.point);
         let lambda = quantise_simplex(&f.lambda)?;
         let excess = excess(network, query, &lambda).lo();
-        if !(excess >= 0.0) {
-            return None;
-        }
         let unit = f64::from(1u32 << SHIFT);
         let whole = |x: f64| (x.abs() < 1e9).then(|| (x * unit).round() as i64);
         // m = A ẑ/d for what the reserve leaves of A, so that ‖m‖ <= A/√d survives the rounding.
@@ -160,15 +159,19 @@ fn quantise_simplex(lambda: &[f64]) -> Option<Vec<(usize, u32)>> {
     Some(parts.into_iter().map(|p| (p.0, p.1)).collect())
 }
 
-/// `A_λ = H(λ) + Σ λ_j (c_j − c_t) − τ`, enclosed.
+/// `A_λ`, enclosed; of a claim that names λ, which that has to be.
 fn excess(network: &Network, query: Query, lambda: &[(usize, u32)]) -> Interval {
-    let total = f64::from(1u32 << SHIFT);
+    let share = |n: u32| Interval::point(f64::from(n) / f64::from(1u32 << SHIFT));
     let own = network.logit_bias[query.target];
-    let terms = lambda.iter().map(|&(j, n)| {
-        let l = Interval::point(f64::from(n) / total);
-        l * (network.logit_bias[j] - own - ln(l))
-    });
-    terms.sum::<Interval>() - Interval::point(query.tau)
+    let shift: Interval = lambda.iter().map(|&(j, n)| share(n) * (network.logit_bias[j] - own)).sum();
+    match query.claim {
+        Claim::Ceiling { tau, temperature } => {
+            let entropy: Interval = lambda.iter().map(|&(_, n)| -(share(n) * ln(share(n)))).sum();
+            temperature * (entropy - Interval::point(tau)) + shift
+        }
+        Claim::NeverArgmax { margin } => shift - Interval::point(margin),
+        Claim::Lead { margin, .. } => shift - margin,
+    }
 }
 
 /// A node's part of the dual function that all pairs share.
@@ -197,8 +200,12 @@ impl Shared {
         let void = multipliers.lambda.is_empty();
         let room = if void { Interval::ZERO } else { excess(network, query, &multipliers.lambda) };
         let needed = length(&lift) * root_width(network);
-        let within = if void { multipliers.lift.iter().all(|&m| m == 0) } else { needed.hi() <= room.lo() };
-        if !within {
+        let lifted = multipliers.lift.iter().any(|&m| m != 0);
+        let named = match query.claim {
+            Claim::Lead { over, .. } => multipliers.lambda.iter().all(|&(j, _)| j == over),
+            Claim::Ceiling { .. } | Claim::NeverArgmax { .. } => true,
+        };
+        if !named || lifted && (void || !(needed.hi() <= room.lo())) {
             return None;
         }
         let weights: Vec<f64> = multipliers.lambda.iter().map(|&(_, n)| f64::from(n) / total).collect();
@@ -228,9 +235,14 @@ impl Shared {
         let rho = Interval::point(region.rho.0);
         let radius =
             (Interval::point(d as f64) * (rho.square().recip() - Interval::point(network.eps))).sqrt();
-        // What A_λ leaves over counts times κ >= √ε'.
-        let unused = Interval::point((room - needed).lo().max(0.0));
-        constant = constant + unused * Interval::point(network.last_eps).sqrt();
+        // What A_λ leaves over counts times κ >= √ε', and what it lacks times the greatest κ.
+        let unused = (room - needed).lo();
+        constant = constant
+            + Interval::point(unused)
+                * match unused >= 0.0 {
+                    true => Interval::point(network.last_eps).sqrt(),
+                    false => Interval::point(scale::greatest(network, region)),
+                };
         let ball = match &multipliers.quadratic {
             Some(Quadratic { theta, centre, .. }) => {
                 let width = Interval::point(d as f64);
@@ -308,6 +320,36 @@ pub fn attention_range(network: &Network, columns: &Columns, hull: &Hull, direct
 /// `D·x` for an enclosed direction and table row.
 pub fn along(direction: &BallVec, x: &BallVec) -> Ball {
     direction.dot(x)
+}
+
+/// The best dual of one known residual r, whose neurons' arguments are known too: λ from its own logits, lines that touch the neurons.
+#[must_use]
+pub fn start_from(network: &Network, query: Query, r: &[f64]) -> Dual {
+    let width = network.width as f64;
+    let rho = 1.0 / (super::dual::dot(r, r) / width + network.eps).sqrt();
+    let argument = |i: usize| rho * super::dual::dot(network.up.row(i), r) + network.up_bias[i].lo();
+    let arguments: Vec<f64> = (0..network.arguments()).map(argument).collect();
+    let mut all = r.to_vec();
+    add_scaled(&mut all, 1.0, &network.down_bias.mid);
+    for k in 0..network.neurons {
+        add_scaled(&mut all, super::piece::output(network, &arguments, k), network.down.row(k));
+    }
+    let kappa = (super::dual::dot(&all, &all) / width + network.last_eps).sqrt();
+    let point: Vec<f64> = all.iter().map(|x| x / kappa).collect();
+    let w = Functional::at(network, query, &point).w;
+    let step = 1.0 / f64::from(crate::relax::STEPS_PER_UNIT);
+    let slope = |i: usize| {
+        let at = |s: f64| {
+            let mut moved = arguments.clone();
+            moved[i] = s;
+            super::piece::output(network, &moved, i % network.neurons)
+        };
+        let c = super::dual::dot(&w, network.down.row(i % network.neurons));
+        c * (at(arguments[i] + step) - at(arguments[i] - step)) / (2.0 * step)
+    };
+    let slopes = (0..network.arguments()).map(slope).collect();
+    let zeros = || vec![0.0; network.width];
+    Dual { point, slopes, curves: vec![0.0; network.arguments()], normed: zeros(), raw: zeros() }
 }
 
 /// A starting point for the ascent: ẑ towards the target's logit row.

@@ -14,15 +14,17 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::ascent::{Ascent, Steps, ascend};
-use super::dual::{Dual, Problem, Query, Region};
+use super::dual::{Dual, Problem, Region};
+use super::functional::Query;
 use super::hull::Hull;
+use super::narrow::{Reach, tighten};
 use super::piece::Choice;
+use super::scale;
 use super::slot;
-use super::sound::{Multipliers, Shared, along, attention_range, away_from_origin, start};
+use super::sound::{Multipliers, Shared, away_from_origin, start, start_from};
 use super::{Block, Scope};
 use crate::limits::Limits;
 use crate::model::TokenId;
-use crate::num::{BallVec, Interval};
 use crate::relax::STEPS_PER_UNIT;
 use crate::spec::language::TokenSet;
 
@@ -67,8 +69,7 @@ pub struct Outcome {
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
     pub hull: Arc<Hull>,
-    /// `(min, max)` of the attention part of `w1_i·r`, per argument.
-    reach: Arc<Vec<(f64, f64)>>,
+    pub reach: Arc<Reach>,
     pub open: Vec<usize>,
 }
 
@@ -142,7 +143,7 @@ const SHARED: usize = 64;
 const MARGIN: f64 = 1e-6;
 
 /// Searches for a proof over the scope of what `goal` asks for about one target, given the part of the time or of `most_nodes` that is
-/// spent. A greater `τ` than before, which asks for more, is left unheard.
+/// spent. A question that asks for more than the one before is left unheard.
 pub fn prove(
     block: &Block,
     goal: &dyn Fn(f64) -> Query,
@@ -174,7 +175,7 @@ pub fn prove(
         }
         // What was closed holds for what was asked then, so nothing harder may be asked for now.
         let wanted = goal(effort(outcome.nodes));
-        if wanted.tau < outcome.query.tau {
+        if wanted.is_easier_than(&outcome.query) {
             outcome.query = wanted;
         }
         let query = outcome.query;
@@ -214,9 +215,9 @@ pub fn closes_undivided(
 ) -> bool {
     let Some(root) = block.cells.iter().find(|root| root.hull.length == length) else { return true };
     let hull = root.hull.ending_in(&block.network, &[token]);
-    let reach = Arc::new(block.reach(&hull));
+    let reach = Arc::new(block.reach_of(&hull));
     let cells = vec![Cell { hull: Arc::new(hull), reach, open: vec![token] }];
-    let region = Region { rho, range: block.network.range.clone() };
+    let region = Region::of_rho(&block.network, rho);
     let dual = Some(start(&block.network, query));
     let node = Node { region, cells, dual, mixture: None, slot: 0 };
     matches!(process(block, query, steps, node).rest, Rest::Closed)
@@ -238,7 +239,7 @@ fn assemble(slots: Vec<Entry>) -> Proof {
 
 fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     let cells = Cell::all(block, scope.shortest, scope.longest);
-    let region = Region { rho: block.rho, range: block.network.range.clone() };
+    let region = Region::of_rho(&block.network, block.rho);
     Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0 }
 }
 
@@ -262,10 +263,15 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
             columns: &block.columns,
             query,
             region: &node.region,
+            scale: scale::greatest(&block.network, &node.region),
             hull: &cell.hull,
             token,
         };
-        let from = node.dual.take().unwrap_or_else(|| start(&block.network, query));
+        let known = cell.hull.only_residual(&block.network, token);
+        let from = match known {
+            Some(r) => start_from(&block.network, query, &r),
+            None => node.dual.take().unwrap_or_else(|| start(&block.network, query)),
+        };
         // A vector that may close many pairs is worth a longer ascent.
         let open: usize = node.cells.iter().map(|c| c.open.len()).sum();
         let most = if open > SHARED { 3 * steps.most } else { steps.most };
@@ -317,39 +323,10 @@ fn regroup(block: &Block, node: &mut Node) -> bool {
     for cell in &mut node.cells {
         if cell.open != cell.hull.tokens {
             cell.hull = Arc::new(cell.hull.ending_in(&block.network, &cell.open));
-            cell.reach = Arc::new(block.reach(&cell.hull));
+            cell.reach = Arc::new(block.reach_of(&cell.hull));
         }
     }
     true
-}
-
-/// Meets every neuron's range with what the attention hulls of the open pairs and the node's ρ allow.
-fn tighten(block: &Block, node: &mut Node) {
-    let (low, high) = (Interval::point(node.region.rho.0), Interval::point(node.region.rho.1));
-    for k in 0..block.network.arguments() {
-        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        for cell in &node.cells {
-            let (a, b) = cell.reach[k];
-            for &u in &cell.open {
-                let x = block.along_up(k, cell.hull.length, u);
-                least = least.min((x + Interval::point(a)).lo());
-                most = most.max((x + Interval::point(b)).hi());
-            }
-        }
-        let bias = block.network.up_bias[k];
-        let lo = (low * least).min(high * least) + bias;
-        let hi = (low * most).max(high * most) + bias;
-        // Slack far above the checker's own rounding: its range is never the wider one.
-        let steps = f64::from(STEPS_PER_UNIT);
-        let (l, u) = ((lo.lo() - 1e-9) * steps, (hi.hi() + 1e-9) * steps);
-        let range = &mut node.region.range[k];
-        if l.is_finite() && l > f64::from(range.0) {
-            range.0 = (l.floor() as i32).min(range.1);
-        }
-        if u.is_finite() && u < f64::from(range.1) {
-            range.1 = (u.ceil() as i32).max(range.0);
-        }
-    }
 }
 
 /// Removes every pair that the node's dual vector proves, soundly; returns the worst pair left.
@@ -406,10 +383,11 @@ fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
         return Branch::Peel(token);
     }
     let range = &node.region.range;
+    let weight = |k: usize| ascent.gaps[k] + ascent.blind[k];
     let splittable = |k: &usize| range[*k].1 - range[*k].0 >= 8;
     let neuron = (0..block.network.arguments())
         .filter(splittable)
-        .max_by(|&a, &b| ascent.gaps[a].total_cmp(&ascent.gaps[b]).then(b.cmp(&a)));
+        .max_by(|&a, &b| weight(a).total_cmp(&weight(b)).then(b.cmp(&a)));
     let widest = node.cells.iter().max_by_key(|cell| cell.hull.length);
     if let (Some(cell), Some(mixture)) = (widest, &node.mixture) {
         let gap = neuron.map_or(0.0, |k| ascent.gaps[k]);
@@ -420,7 +398,7 @@ fn choose(block: &Block, node: &Node, ascent: &Ascent, token: usize) -> Branch {
         }
     }
     match neuron {
-        Some(k) if ascent.rho_gap <= ascent.gaps[k] || high / low <= 1.02 => {
+        Some(k) if ascent.rho_gap <= weight(k) || high / low <= 1.02 => {
             let (l, u) = range[k];
             let margin = (u - l) / 5;
             let at = (ascent.arguments[k] * f64::from(STEPS_PER_UNIT)).round() as i32;
@@ -457,7 +435,7 @@ fn divide(block: &Block, node: &Node, branch: &Branch) -> (Option<Node>, Option<
                     };
                     let asked = |token: usize| tokens.contains(token as TokenId) == inside;
                     let hull = cell.hull.holding(&block.network, position, asked)?;
-                    let reach = Arc::new(block.reach(&hull));
+                    let reach = Arc::new(block.reach_of(&hull));
                     Some(Cell { hull: Arc::new(hull), reach, open: cell.open })
                 });
                 node.cells = cells.collect();
@@ -473,19 +451,5 @@ fn divide(block: &Block, node: &Node, branch: &Branch) -> (Option<Node>, Option<
             second.region.rho.0 = cut;
             (Some(first).filter(|_| low < cut), Some(second).filter(|_| cut < high))
         }
-    }
-}
-
-impl Block {
-    /// Range of the attention part of `w1_k·r` over a hull, per neuron.
-    pub(super) fn reach(&self, hull: &Hull) -> Vec<(f64, f64)> {
-        let range = |k| attention_range(&self.network, &self.columns, hull, &self.network.up.ball(k));
-        (0..self.network.arguments()).map(range).collect()
-    }
-
-    /// `w1_k·x(n,u)`.
-    fn along_up(&self, k: usize, length: usize, token: usize) -> Interval {
-        let x: BallVec = self.network.x.ball((length - 1) * self.network.vocab + token);
-        along(&self.network.up.ball(k), &x).interval()
     }
 }
