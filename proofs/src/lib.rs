@@ -36,6 +36,7 @@ mod neox;
 mod network;
 mod odds;
 mod order;
+mod parallel;
 mod parts;
 mod predicate;
 mod quantity;

@@ -28,7 +28,7 @@
 //! bounded by the attention oracle. If the sum, with the part of κ added, is positive, no prefix of the node that ends in
 //! this token breaks the claim. With an empty λ, `w = 0` and `m = 0`: then `0 > 0` says that there is no such prefix.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dashu_int::IBig;
 
@@ -66,9 +66,9 @@ pub(super) struct Region {
     /// `[lo, hi]` of ρ, in units of `2^-BLOCK_BITS`.
     pub rho: [i64; 2],
     /// Of every neuron's argument, grid points.
-    pub range: Rc<Vec<[i32; 2]>>,
+    pub range: Arc<Vec<[i32; 2]>>,
     /// Of each coordinate of r; empty where nothing is known.
-    pub residual: Rc<Vec<Interval>>,
+    pub residual: Arc<Vec<Interval>>,
 }
 
 /// A dual vector evaluated on a node, for all pairs.

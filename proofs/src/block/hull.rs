@@ -11,7 +11,7 @@
 //! With integers for e, r and μ, φ is computed exactly. It is concave and falls, so that Newton's steps from anywhere lead
 //! to the right of its root or onto it, then down; rounded down they end at the largest integer with `φ(μ) >= 0`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::reject::Reject;
 
@@ -34,7 +34,7 @@ pub(super) struct Hull {
     /// The same of each coordinate of r.
     pub coordinates: Vec<[i128; 2]>,
     /// Tokens that the positions before the last may hold.
-    pub free: Rc<Vec<Vec<u32>>>,
+    pub free: Arc<Vec<Vec<u32>>>,
     heads: Vec<Weights>,
 }
 
@@ -49,7 +49,7 @@ struct Weights {
 
 impl Hull {
     /// For all prefixes that begin with one of `free` at each position and end in one of `tokens` (none of these empty).
-    pub fn new(network: &Network, free: Rc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
+    pub fn new(network: &Network, free: Arc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
         let weights = |head| Weights::new(network, head, &free, &tokens);
         let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
         let length = free.len() + 1;
@@ -73,7 +73,7 @@ impl Hull {
         free[position].retain(|token| asked(*token));
         match free[position].is_empty() {
             true => Ok(None),
-            false => Hull::new(network, Rc::new(free), self.tokens.clone()).map(Some),
+            false => Hull::new(network, Arc::new(free), self.tokens.clone()).map(Some),
         }
     }
 

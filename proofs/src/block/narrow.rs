@@ -3,13 +3,14 @@
 //! Over a hull the attention part of `w1_i·r` and of each coordinate of r has a range, and the last tokens have their own parts. So
 //! `s_i = ρ w1_i·r + b_i` has one, and `‖r‖²`, coordinate by coordinate, and `ρ = 1/sqrt(‖r‖²/d + ε)`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dashu_int::IBig;
 
 use crate::format::BlockNode;
 use crate::head::index;
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::parallel::each;
 use crate::reject::Reject;
 
 use super::dual::Region;
@@ -59,17 +60,20 @@ pub(super) fn enter(
     state: &mut State,
 ) -> Result<(), Reject> {
     if node.regroup {
-        for cell in &mut state.cells {
-            if *cell.open != cell.hull.tokens {
-                cell.hull = Rc::new(Hull::new(network, cell.hull.free.clone(), cell.open.to_vec())?);
-            }
+        let renewed = |cell: &Cell| match *cell.open == cell.hull.tokens {
+            true => Ok(cell.hull.clone()),
+            false => Hull::new(network, cell.hull.free.clone(), cell.open.to_vec()).map(Arc::new),
+        };
+        let hulls = each(&state.cells, renewed);
+        for (cell, hull) in state.cells.iter_mut().zip(hulls) {
+            cell.hull = hull?;
         }
     }
     if state.cells.is_empty() {
         return Ok(());
     }
     enter_norm(network, state)?;
-    let ranges = Rc::make_mut(&mut state.region.range);
+    let ranges = Arc::make_mut(&mut state.region.range);
     for (k, (range, bias)) in ranges.iter_mut().zip(biases).enumerate() {
         let [least, most] = projection(network, &state.cells, k);
         // ρ y + b with y from `least` to `most`: extreme at the ends of ρ.
@@ -107,7 +111,7 @@ fn enter_norm(network: &Network, state: &mut State) -> Result<(), Reject> {
     let Region { rho: [lo, hi], residual, .. } = &mut state.region;
     *lo = (*lo).max(least.min(*hi));
     *hi = (*hi).min(most.max(*lo));
-    *residual = Rc::new(all);
+    *residual = Arc::new(all);
     Ok(())
 }
 

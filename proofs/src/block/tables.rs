@@ -14,6 +14,7 @@ use crate::forward::{dot, normalised, rotate, row, sum, turns};
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::linear::Linear;
 use crate::network::{Attention, Layer, Mlp};
+use crate::parallel::each;
 use crate::reject::{CheckError, Reject};
 
 use super::fixed::{Table, too_large};
@@ -147,17 +148,17 @@ impl Network {
 
         // Inputs of the attention, with a 1 for the biases.
         let output_bias: Vec<Interval> = (0..width).map(|r| attention.output.bias(r)).collect();
-        let (mut x, mut input) = (Vec::new(), Vec::new());
-        for position in 0..longest {
-            for token in 0..vocabulary {
-                let entry = row(embed, token);
-                let entry = positions.map_or(entry.clone(), |table| sum(&entry, &row(table, position)));
-                x.push(projected(&sum(&entry, &output_bias))?);
-                let mut read = normalised(attention.norm.as_ref(), &entry)?;
-                read.push(Interval::from_int(1));
-                input.push(read);
-            }
-        }
+        let of_pair = |position: usize, token: usize| {
+            let entry = row(embed, token);
+            let entry = positions.map_or(entry.clone(), |table| sum(&entry, &row(table, position)));
+            let mut read = normalised(attention.norm.as_ref(), &entry)?;
+            read.push(Interval::from_int(1));
+            Ok::<_, Reject>((projected(&sum(&entry, &output_bias))?, read))
+        };
+        let at = |position: &usize| (0..vocabulary).map(|token| of_pair(*position, token)).collect();
+        let pairs: Vec<Result<Vec<_>, Reject>> = each(&(0..longest).collect::<Vec<_>>(), at);
+        let pairs = pairs.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (x, input): (Vec<_>, Vec<_>) = pairs.into_iter().flatten().unzip();
         let (x, input) = (Table::new(&x)?, Table::new(&input)?);
         let n_pairs = longest * vocabulary;
 

@@ -10,7 +10,7 @@
 )]
 
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::dual::{Bound, Claim, Guess, Query, Region};
 use super::fixed::Table;
@@ -106,8 +106,8 @@ fn residuals(network: &Network, prefix: &[u32]) -> (Vec<f64>, f64, Vec<f64>, Vec
 }
 
 /// The positions before the last of prefixes of some length, each holding one of some tokens.
-fn before(length: usize, held: &[u32]) -> Rc<Vec<Vec<u32>>> {
-    Rc::new(vec![held.to_vec(); length - 1])
+fn before(length: usize, held: &[u32]) -> Arc<Vec<Vec<u32>>> {
+    Arc::new(vec![held.to_vec(); length - 1])
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn dual_bounds_are_below_what_prefixes_reach() {
                     Quadratic { curves, theta: one, centre }
                 }),
             };
-            let region = Region { rho, range: Rc::new(network.range.clone()), residual: Rc::default() };
+            let region = Region { rho, range: Arc::new(network.range.clone()), residual: Arc::default() };
             let bound = Bound::new(network, &query, &region, &dual, LONGEST).unwrap();
             let mut w: Vec<f64> = dual.lift.iter().map(|m| *m as f64 / one as f64).collect();
             let shares = if leads { [0.0, 0.0, 1.0] } else { [0.25, 0.25, 0.5] };

@@ -3,12 +3,13 @@
 //! A proof may do more than its statement needs: one that was searched for at lower thresholds, or with wider roundings, splits nodes of
 //! which nothing is left here, or apart what is closed already. Such parts hold no prefix, and nothing is asked of them.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::format::{BlockProof, MAX_MULTIPLIER, Split};
 use crate::head::index;
 use crate::interval::Interval;
 use crate::language::Language;
+use crate::parallel::each;
 use crate::reject::Reject;
 
 use super::dual::{Bound, Guess, Query, Region, rho_interval};
@@ -27,9 +28,9 @@ pub(super) struct State {
 /// The open pairs of one length.
 #[derive(Clone)]
 pub(super) struct Cell {
-    pub hull: Rc<Hull>,
+    pub hull: Arc<Hull>,
     /// Last tokens, increasing, not empty.
-    pub open: Rc<Vec<u32>>,
+    pub open: Arc<Vec<u32>>,
 }
 
 /// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree.
@@ -52,7 +53,7 @@ pub(super) fn check(
                 let values = bound.values(network, &cell.hull, &cell.open, &mut guess)?;
                 if values.iter().any(|value| *value > 0) {
                     let unproved = cell.open.iter().zip(values).filter(|(_, value)| *value <= 0);
-                    cell.open = Rc::new(unproved.map(|(token, _)| *token).collect());
+                    cell.open = Arc::new(unproved.map(|(token, _)| *token).collect());
                 }
             }
             state.cells.retain(|cell| !cell.open.is_empty());
@@ -85,28 +86,27 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
         return Err(bad());
     }
     let vocabulary = u32::try_from(network.vocabulary).expect("at most 2^13 tokens");
-    let mut cells = Vec::new();
     let one = Interval::from_int(1);
-    for length in 1..=network.longest {
-        let Some(mut places) = language.places(length, vocabulary) else { continue };
+    let of_length = |length: &usize| {
+        let Some(mut places) = language.places(*length, vocabulary) else { return Ok(None) };
         let tokens = places.pop().unwrap_or_default();
-        let hull = Rc::new(Hull::new(network, Rc::new(places), tokens.clone())?);
+        let hull = Hull::new(network, Arc::new(places), tokens.clone())?;
+        let cell = Cell { hull: Arc::new(hull), open: Arc::new(tokens) };
         // ρ² (‖r‖²/d + ε) = 1.
-        let cell = Cell { hull, open: Rc::new(tokens) };
-        if (rho_interval(lo).square() * (&mean_square(&residual(network, &cell))? + &network.epsilon)).hi()
-            > one.lo()
-        {
-            return Err(bad());
-        }
-        cells.push(cell);
-    }
+        let mean_square = mean_square(&residual(network, &cell))?;
+        let least = rho_interval(lo).square() * (&mean_square + &network.epsilon);
+        if least.hi() > one.lo() { Err(bad()) } else { Ok(Some(cell)) }
+    };
+    let cells: Result<Vec<_>, _> =
+        each(&(1..=network.longest).collect::<Vec<_>>(), of_length).into_iter().collect();
+    let cells: Vec<Cell> = cells?.into_iter().flatten().collect();
     if cells.is_empty() {
         return Err(Reject::LanguageEmpty);
     }
     if (rho_interval(hi).square() * network.epsilon.clone()).lo() < one.hi() {
         return Err(bad());
     }
-    let region = Region { rho, range: Rc::new(network.range.clone()), residual: Rc::default() };
+    let region = Region { rho, range: Arc::new(network.range.clone()), residual: Arc::default() };
     Ok(State { region, cells })
 }
 
@@ -125,7 +125,7 @@ fn divide(
             let keep = |state: &mut State, keeps: &dyn Fn(u32) -> bool| {
                 for cell in &mut state.cells {
                     let open = cell.open.iter().copied().filter(|u| keeps(*u));
-                    cell.open = Rc::new(open.collect());
+                    cell.open = Arc::new(open.collect());
                 }
                 state.cells.retain(|cell| !cell.open.is_empty());
             };
@@ -151,8 +151,8 @@ fn divide(
             if at > u {
                 second.cells.clear();
             }
-            Rc::make_mut(&mut first.region.range)[index(neuron)][1] = at.clamp(l, u);
-            Rc::make_mut(&mut second.region.range)[index(neuron)][0] = at.clamp(l, u);
+            Arc::make_mut(&mut first.region.range)[index(neuron)][1] = at.clamp(l, u);
+            Arc::make_mut(&mut second.region.range)[index(neuron)][0] = at.clamp(l, u);
         }
         Split::Slot { slot, ref tokens } => {
             let back = index(slot);
@@ -168,7 +168,7 @@ fn divide(
                             let hull =
                                 cell.hull.holding(network, position, |token| inside(token) == wanted)?;
                             cells.extend(
-                                hull.map(|hull| Cell { hull: Rc::new(hull), open: cell.open.clone() }),
+                                hull.map(|hull| Cell { hull: Arc::new(hull), open: cell.open.clone() }),
                             );
                         }
                         // Prefixes that are too short hold nothing there.
