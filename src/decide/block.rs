@@ -2,7 +2,7 @@
 
 use super::DecideError;
 use crate::limits::Limits;
-use crate::model::ModelFolder;
+use crate::model::{Model, ModelFolder};
 use crate::num::{Interval, ln};
 use crate::prove::block::functional::{Claim, Query};
 use crate::prove::block::{Block, BlockProof, prove_claim};
@@ -12,6 +12,11 @@ use crate::spec::{Predicate, Statement};
 /// What a greater logit has to lead by, in nats, so that a strict claim has a bound that is below its limit.
 const LEAD: f64 = 1e-6;
 
+/// Whether the prover has anything to say.
+pub fn applies(model: &Model, predicate: &Predicate) -> bool {
+    query(predicate).is_some() && Block::covers(model)
+}
+
 /// An upper bound on the excess within the limit, and its proof; `None` where the prover does not apply or leaves it open.
 pub fn prove(
     folder: &ModelFolder,
@@ -20,10 +25,10 @@ pub fn prove(
     observer: Observer<'_>,
 ) -> Result<Option<(f64, BlockProof)>, DecideError> {
     let Some(query) = query(&statement.predicate) else { return Ok(None) };
-    let model = folder.load()?;
-    if limits.expired() || !Block::covers(&model) {
+    if limits.expired() {
         return Ok(None);
     }
+    let model = folder.load()?;
     let outline = Block::outline(&statement.language, folder.vocab_size(), folder.context())?;
     let longest = limits.longest_prefix(model.context);
     let Ok(block) = Block::within(&model, &outline, longest) else { return Ok(None) };

@@ -60,14 +60,7 @@ impl Question<'_> {
         let incumbent = Incumbent::of_excess();
         let mut stopped = None;
         if self.provers.contains(&Prover::Search) && !limit.admits(upper) {
-            // Half of the time, if others may want the other half.
-            let limits = match self.limits.remaining() {
-                Some(left) if parts.is_some() || self.provers.contains(&Prover::Block) => {
-                    self.limits.within(left / 4)
-                }
-                Some(_) | None => self.limits.clone(),
-            };
-            stopped = self.search(&limits, upper, &incumbent, &recorder)?;
+            stopped = self.search(parts.is_some(), upper, &incumbent, &recorder)?;
         }
         if let Some(parts) = &mut parts
             && !limit.admits(upper)
@@ -157,10 +150,11 @@ impl Question<'_> {
         Ok(None)
     }
 
-    /// The search for a prefix with an excess beyond the limit; says why it ended early, if it did.
+    /// The search for a prefix with an excess beyond the limit; says why it ended early, if it did. It has half of the time if the
+    /// predicate is made of parts that may want the other half, and a quarter if the block prover may want the rest.
     fn search(
         &self,
-        limits: &Limits,
+        parts: bool,
         upper: f64,
         incumbent: &Incumbent,
         recorder: &Recorder,
@@ -168,6 +162,12 @@ impl Question<'_> {
         (self.observer)(Event::Stage("search for witnesses"));
         let (predicate, leads) = (&self.statement.predicate, Leads::default());
         let model = self.folder.load()?;
+        let block = self.provers.contains(&Prover::Block) && super::block::applies(&model, predicate);
+        let limits = &match self.limits.remaining() {
+            Some(left) if block => self.limits.within(left / 4),
+            Some(left) if parts => self.limits.within(left / 2),
+            Some(_) | None => self.limits.clone(),
+        };
         let evaluator = Evaluator::new(&model);
         let bos = self.folder.bos();
         let hunt = Hunt::of_predicate(evaluator, bos, predicate, (upper, incumbent), &leads, limits);
