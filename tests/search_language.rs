@@ -48,9 +48,9 @@ fn a_planted_prefix_is_found_in_every_language_that_holds_it() {
 #[test]
 fn witnesses_belong_to_the_language_even_if_better_prefixes_are_suggested() {
     let leads = Leads::new();
-    let limits = Limits::default().within(Duration::from_secs(5));
     for text in ["any without [id:11]", "any{6,8}", "[id:1-3]{1,8} · [id:5]", "[id:6] | any{2} · [id:0]"] {
         let language = automaton(text);
+        let limits = Limits::default().within(Duration::from_secs(5));
         leads.offer(PLANTED.to_vec());
         for witness in hunt(&language, Aim::Narrow { gap: 0.0 }, &leads, &limits) {
             let prefix = witness.unwrap().prefix;

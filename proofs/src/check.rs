@@ -128,7 +128,7 @@ fn apply(
             Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Block(proof) => {
-            block_proves(folder, head, statement, proof)?;
+            block_proves(folder, head, statement, proof, prefixes)?;
             Ok((Verdict::Proved, predicate.allowed()))
         }
         Proof::Attention { trees } => {

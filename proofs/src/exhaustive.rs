@@ -9,6 +9,7 @@ use crate::forward::{Node, logits_of_tree};
 use crate::head::index;
 use crate::interval::Interval;
 use crate::language::Language;
+use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 
 /// Largest number of prefixes that is evaluated unless the user asks for more.
@@ -28,13 +29,22 @@ pub(crate) fn exhaustion_proves(
     let mut prefixes = statement.language.words(longest, vocabulary, limit)?;
     prefixes.remove(&Vec::new());
     let all: Vec<Vec<u32>> = prefixes.into_iter().collect();
+    Ok(all_meet(folder, head, &statement.predicate, &all)?.ok_or(Reject::LanguageEmpty)?)
+}
+
+/// Encloses the quantity of a predicate after some prefixes together; an error if the claim is not certain after one of them.
+pub(crate) fn all_meet(
+    folder: &Folder,
+    head: &Head,
+    predicate: &Predicate,
+    all: &[Vec<u32>],
+) -> Result<Option<Interval>, CheckError> {
     // Recurrent layers read one prefix at a time.
     let batch = if folder.is_recurrent() { 1 } else { all.len().max(1) };
     let mut hull: Option<Interval> = None;
     for prefixes in all.chunks(batch) {
         let (nodes, ends) = tree(prefixes);
         for (prefix, logits) in prefixes.iter().zip(logits_of_tree(folder, head, &nodes, &ends)?) {
-            let predicate = &statement.predicate;
             let quantity = predicate.quantity(&[logits])?;
             if !predicate.is_met_by(&quantity) {
                 let (lower, upper) = quantity.decimals();
@@ -50,7 +60,7 @@ pub(crate) fn exhaustion_proves(
             });
         }
     }
-    Ok(hull.ok_or(Reject::LanguageEmpty)?)
+    Ok(hull)
 }
 
 /// The beginnings of all prefixes, parents before children, and the node of each prefix.

@@ -258,9 +258,14 @@ mod tests {
             raw: vec![1],
             quadratic: None,
         };
-        let node = |split| BlockNode { regroup: false, duals: vec![], split };
+        let node = |split| BlockNode { regroup: false, duals: vec![], points: false, split };
         let nodes = vec![
-            BlockNode { regroup: true, duals: vec![dual], split: Some(Split::Peel { peel: 7 }) },
+            BlockNode {
+                regroup: true,
+                duals: vec![dual],
+                points: false,
+                split: Some(Split::Peel { peel: 7 }),
+            },
             node(Some(Split::Neuron { neuron: 1, at: -30 })),
             node(Some(Split::Rho { rho: 12 })),
             node(Some(Split::Slot { slot: 2, tokens: vec![[1, 3], [5, 5]] })),

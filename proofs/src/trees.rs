@@ -57,6 +57,9 @@ pub struct BlockNode {
     pub regroup: bool,
     /// Arguments that discharge last tokens, in order.
     pub duals: Vec<BlockDual>,
+    /// Whether every prefix that is open after that is to be evaluated, so that nothing is left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub points: bool,
     /// How the rest is divided; `None` if nothing is left.
     pub split: Option<Split>,
 }

@@ -20,6 +20,7 @@ pub fn proof(block: &BlockProof) -> format::Proof {
         nodes.push(format::BlockNode {
             regroup: node.regroup,
             duals: node.duals.iter().map(dual).collect(),
+            points: node.points,
             split,
         });
     }

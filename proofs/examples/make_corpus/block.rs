@@ -18,7 +18,7 @@ fn block() -> Result<BlockProof, AnyError> {
 /// One that goes on where nothing is open.
 fn needless() -> Result<BlockProof, AnyError> {
     let mut proof = block()?;
-    let leaf = || BlockNode { regroup: false, duals: vec![], split: None };
+    let leaf = || BlockNode { regroup: false, duals: vec![], points: false, split: None };
     let inner = |split| BlockNode { split: Some(split), ..leaf() };
     let last = proof.nodes.last_mut().expect("a node");
     last.split = Some(Split::Peel { peel: 3 });
@@ -158,7 +158,7 @@ fn block_defects(case: Writer) -> Result<(), AnyError> {
         assert!(proof != block()?, "{name} changes nothing");
         case(name, expect, block_statement("0.7")?, proof)
     };
-    let node = |split| BlockNode { regroup: false, duals: vec![], split };
+    let node = |split| BlockNode { regroup: false, duals: vec![], points: false, split };
     let dual = |edit: fn(&mut BlockDual)| {
         move |proof: &mut BlockProof| {
             let duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);

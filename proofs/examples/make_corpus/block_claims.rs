@@ -1,6 +1,8 @@
-//! Cases of the block rule on claims other than a plain ceiling.
+//! Cases of the block rule on claims other than a plain ceiling, and of prefixes that are evaluated one by one.
 
-use llmprove_proofs::{BlockDual, Decimal, Language, Predicate, Proof, Statement};
+use llmprove_proofs::{
+    BlockDual, BlockNode, BlockProof, Decimal, Language, Predicate, Proof, Split, Statement,
+};
 
 use crate::AnyError;
 use crate::block::searched;
@@ -28,6 +30,23 @@ fn warm(temperature: &str) -> Result<Statement, AnyError> {
     about_single(Predicate::Ceiling { token: 3, threshold, temperature })
 }
 
+/// After at most one free token and 4 or 5, `P(3) <= p`; the greatest is 0.4632.
+fn few(threshold: &str) -> Result<Statement, AnyError> {
+    let all = Language::Set(vec![[0, u32::MAX]]);
+    let free = Language::Repeat { of: Box::new(all), min: 0, max: Some(1) };
+    let language = Language::Seq(vec![free, Language::Set(vec![[4, 5]])]);
+    let mut few = about(language, statement("tiny-gpt2", 3, threshold, None)?);
+    few.max_len = Some(2);
+    Ok(few)
+}
+
+/// All of them evaluated where `last` is the last token, and the others left to a second node.
+fn evaluated(last: u32, others: bool) -> Proof {
+    let node = |points, split| BlockNode { regroup: false, duals: vec![], points, split };
+    let nodes = vec![node(false, Some(Split::Peel { peel: last })), node(true, None), node(others, None)];
+    Proof::Block(BlockProof { rho: [1, 1 << 29], nodes })
+}
+
 /// Certificates that hold.
 pub fn accept(case: Accepted<'_>) -> Result<(), AnyError> {
     let never = about_single(Predicate::NeverArgmax { token: 4 })?;
@@ -35,7 +54,8 @@ pub fn accept(case: Accepted<'_>) -> Result<(), AnyError> {
     case("block_never_argmax", "tiny-gpt2", "proved", never, proof("block_tiny_gpt2_argmax")?)?;
     case("block_lead", "tiny-gpt2", "proved", lead("0.5")?, proof("block_tiny_gpt2_lead")?)?;
     case("block_lead_by_less", "tiny-gpt2", "proved", lead("-0.5")?, proof("block_tiny_gpt2_lead")?)?;
-    case("block_at_a_temperature", "tiny-gpt2", "proved", warm("2")?, proof("block_tiny_gpt2_warm")?)
+    case("block_at_a_temperature", "tiny-gpt2", "proved", warm("2")?, proof("block_tiny_gpt2_warm")?)?;
+    case("block_of_points", "tiny-gpt2", "proved", few("0.464")?, evaluated(4, true))
 }
 
 /// Certificates with one defect each.
@@ -56,6 +76,14 @@ pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
     write("block_floor", "WrongRule", about_single(floor)?, argmax)?;
     write("block_lead_by_more", "PairsOpen", lead("1")?, led)?;
     write("block_cooler", "LiftLength", warm("1")?, "block_tiny_gpt2_warm")?;
+    let points = |name: &str, expect: &str, statement: &Statement, proof: Proof| {
+        case(name, expect, "tiny-gpt2", pair(statement, proof)?)
+    };
+    points("block_points_above_the_threshold", "NotMet", &few("0.463")?, evaluated(4, true))?;
+    points("block_points_of_one_child", "PairsOpen", &few("0.464")?, evaluated(4, false))?;
+    let mut many = few("0.464")?;
+    (many.language, many.max_len) = (Language::Any, Some(5));
+    points("block_points_of_many", "TooManyPrefixes", &many, evaluated(4, true))?;
     let edited = |name: &str, expect: &str, edit: fn(&mut BlockDual)| -> Result<(), AnyError> {
         let mut proof = searched(led)?;
         let mut duals = proof.nodes.iter_mut().flat_map(|node| &mut node.duals);

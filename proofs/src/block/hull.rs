@@ -77,6 +77,21 @@ impl Hull {
         }
     }
 
+    /// The prefixes of the hull that end in one of `open`; an error if they are more than `limit`.
+    pub fn prefixes(&self, open: &[u32], limit: usize) -> Result<Vec<Vec<u32>>, Reject> {
+        let mut all = vec![Vec::new()];
+        for held in self.free.iter().map(Vec::as_slice).chain([open]) {
+            if all.len() * held.len() > limit {
+                return Err(Reject::TooManyPrefixes { limit });
+            }
+            let longer = |prefix: &Vec<u32>| {
+                held.iter().map(|token| [prefix.as_slice(), &[*token]].concat()).collect()
+            };
+            all = all.iter().flat_map::<Vec<Vec<u32>>, _>(longer).collect();
+        }
+        Ok(all)
+    }
+
     /// Bounds on `Σ_h` of the functional whose values `r` are a row of a table of each head; in units of `2^-SUM_PLACES`.
     pub fn range<'a>(
         &self,

@@ -5,7 +5,7 @@
 //! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons
 //! lie in its ranges, that hold at every position one of its tokens, and whose length and last token form one of its *open*
 //! pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the claim;
-//! a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
+//! a node may have its last few prefixes evaluated one by one; a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
 
 mod attention;
 mod dual;
@@ -23,6 +23,7 @@ mod tree;
 use dashu_ratio::RBig;
 
 use crate::elementary::ln;
+use crate::exhaustive::all_meet;
 use crate::family::Head;
 use crate::folder::Folder;
 use crate::format::{BlockProof, Statement};
@@ -37,12 +38,13 @@ pub use sphere::Quadratic;
 use tables::Network;
 
 /// Checks that the proof shows what the statement claims for every prefix of its language: a ceiling, that a token is never the argmax,
-/// or that one logit leads another.
+/// or that one logit leads another. Evaluates up to `limit` prefixes.
 pub(crate) fn block_proves(
     folder: &Folder,
     head: &Head,
     statement: &Statement,
     proof: &BlockProof,
+    limit: usize,
 ) -> Result<(), CheckError> {
     let (target, claim) = match &statement.predicate {
         Predicate::Ceiling { token, threshold, .. } => {
@@ -58,7 +60,9 @@ pub(crate) fn block_proves(
     debug_assert!(index(target) < head.vocabulary(), "the caller has checked the target");
     let network = Network::new(folder, head, statement.max_len.map(index))?;
     let query = Query { target, claim };
-    Ok(tree::check(&network, &query, &statement.language, proof)?)
+    let points = tree::check(&network, &query, &statement.language, proof, limit)?;
+    all_meet(folder, head, &statement.predicate, &points)?;
+    Ok(())
 }
 
 /// `τ = ln(1/p − 1)` for `0 < p < 1`.

@@ -33,13 +33,16 @@ pub(super) struct Cell {
     pub open: Arc<Vec<u32>>,
 }
 
-/// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree.
+/// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree. What is left are at most `limit` prefixes that
+/// have to be evaluated.
 pub(super) fn check(
     network: &Network,
     query: &Query,
     language: &Language,
     proof: &BlockProof,
-) -> Result<(), Reject> {
+    limit: usize,
+) -> Result<Vec<Vec<u32>>, Reject> {
+    let mut points = Vec::new();
     let biases = biases(network)?;
     let mut pending = vec![root(network, language, proof.rho)?];
     for (i, node) in proof.nodes.iter().enumerate() {
@@ -58,6 +61,11 @@ pub(super) fn check(
             }
             state.cells.retain(|cell| !cell.open.is_empty());
         }
+        if node.points {
+            for Cell { hull, open } in std::mem::take(&mut state.cells) {
+                points.extend(hull.prefixes(&open, limit - points.len())?);
+            }
+        }
         match &node.split {
             None if state.cells.is_empty() => {}
             None => return Err(open(i, &state)),
@@ -67,7 +75,7 @@ pub(super) fn check(
             }
         }
     }
-    if pending.is_empty() { Ok(()) } else { Err(Reject::NodeMissing { node: proof.nodes.len() }) }
+    if pending.is_empty() { Ok(points) } else { Err(Reject::NodeMissing { node: proof.nodes.len() }) }
 }
 
 fn open(node: usize, state: &State) -> Reject {

@@ -14,7 +14,7 @@
 
 use super::dual::{add_scaled, dot, norm};
 use super::network::Network;
-use crate::num::Interval;
+use crate::num::{Interval, exp};
 
 /// What is asked of every prefix.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +70,21 @@ impl Query {
         match (self.claim, other.claim) {
             (Claim::Ceiling { tau, .. }, Claim::Ceiling { tau: more, .. }) => tau < more,
             _ => false,
+        }
+    }
+
+    /// Whether the claim holds for certain after a prefix with these logits.
+    #[must_use]
+    pub fn holds(&self, logits: &[Interval]) -> bool {
+        let own = logits[self.target];
+        let mut others = logits.iter().enumerate().filter(|(j, _)| *j != self.target).map(|(_, l)| *l - own);
+        match self.claim {
+            Claim::Ceiling { tau, temperature } => {
+                let odds: Interval = others.map(|lead| exp(lead / temperature)).sum();
+                odds.lo() >= exp(Interval::point(tau)).hi()
+            }
+            Claim::NeverArgmax { margin } => others.any(|lead| lead.lo() > margin),
+            Claim::Lead { over, margin } => (logits[over] - own).lo() >= margin.hi(),
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use multiversion::multiversion;
 
 use super::network::Network;
+use crate::model::TokenId;
 use crate::num::{Interval, dot_error, exp, nonnegative_sum};
 
 /// Attention weights (before normalisation) that prefixes of one length can put on each token, for a set of last tokens.
@@ -235,6 +236,22 @@ impl Hull {
     pub fn new(network: &Network, free: Arc<Free>, tokens: &[usize]) -> Hull {
         let heads = (0..network.heads).map(|h| HeadWeights::new(network, h, &free, tokens)).collect();
         Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads }
+    }
+
+    /// The prefixes that end in one of `open`, if they are at most `most`.
+    #[must_use]
+    pub fn prefixes(&self, open: &[usize], most: usize) -> Option<Vec<Vec<TokenId>>> {
+        let mut all = vec![Vec::new()];
+        for held in self.free.0.iter().map(Vec::as_slice).chain([open]) {
+            let longer = |prefix: &Vec<TokenId>| {
+                held.iter().map(|&token| [prefix.as_slice(), &[token as TokenId]].concat()).collect()
+            };
+            if all.len() * held.len() > most {
+                return None;
+            }
+            all = all.iter().flat_map::<Vec<Vec<TokenId>>, _>(longer).collect();
+        }
+        Some(all)
     }
 
     /// The only prefix's residual before the MLP, in floats, if there is only one that ends in `token`.

@@ -17,6 +17,7 @@ mod narrow;
 pub mod network;
 mod neuron;
 pub mod piece;
+mod point;
 mod refine;
 pub mod scale;
 mod simplex;
@@ -61,6 +62,8 @@ pub struct Scope {
 pub struct Block {
     /// The folded network.
     pub network: Network,
+    /// The model itself, for what is evaluated prefix by prefix.
+    model: Model,
     columns: Columns,
     /// One per length that there are prefixes of: the hull over all last tokens.
     cells: Vec<RootCell>,
@@ -98,7 +101,7 @@ impl Block {
         let tokens: Vec<usize> = (0..network.vocab).collect();
         let any = |length: usize| (Free::any(&network, length - 1), tokens.clone());
         let roots = (1..=network.context).map(any).collect();
-        Ok(Block::rooted(network, roots))
+        Ok(Block::rooted(model, network, roots))
     }
 
     /// The prefixes of a language that the prover speaks of: the same, or all prefixes where a checker would take long to find the
@@ -126,13 +129,14 @@ impl Block {
         };
         let lengths = language.lengths(longest.min(network.context));
         let roots = lengths.into_iter().filter_map(|length| root(language.slice(length)?)).collect();
-        Ok(Block::rooted(network, roots))
+        Ok(Block::rooted(model, network, roots))
     }
 
     /// For what the free positions and the last one may hold, by length.
-    fn rooted(network: Network, roots: Vec<(Free, Vec<usize>)>) -> Block {
+    fn rooted(model: &Model, network: Network, roots: Vec<(Free, Vec<usize>)>) -> Block {
         let columns = Columns::new(&network);
-        let mut block = Block { network, columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
+        let model = model.clone();
+        let mut block = Block { network, model, columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
         block.cells = roots
             .into_par_iter()
             .map(|(free, last)| {

@@ -19,6 +19,7 @@ use super::functional::Query;
 use super::hull::Hull;
 use super::narrow::{Reach, tighten};
 use super::piece::Choice;
+use super::point;
 use super::scale;
 use super::slot;
 use super::sound::{Multipliers, Shared, away_from_origin, start, start_from};
@@ -48,6 +49,8 @@ pub struct Proof {
     pub regroup: bool,
     /// Multipliers that discharge pairs here, in order.
     pub duals: Vec<Multipliers>,
+    /// Whether every prefix that was left was evaluated.
+    pub points: bool,
     /// How the rest was split; `None` when nothing was left.
     pub split: Option<(Branch, Box<[Proof; 2]>)>,
 }
@@ -111,6 +114,7 @@ pub(super) struct Mixture {
 struct Entry {
     regroup: bool,
     duals: Vec<Multipliers>,
+    points: bool,
     split: Option<(Branch, usize, usize)>,
 }
 
@@ -126,6 +130,8 @@ struct Step {
 enum Rest {
     /// No pair.
     Closed,
+    /// Pairs whose prefixes, so many, were evaluated.
+    Evaluated(usize),
     /// Pairs that both children together hold.
     Split(Branch, Box<[Node; 2]>),
     /// Pairs, and no split that would make anything smaller: the search has failed.
@@ -160,6 +166,8 @@ pub fn prove(
         part.max(nodes as f64 / most_nodes as f64).min(1.0)
     };
     let mut outcome = Outcome { proof: None, query: goal(0.0), nodes: 0, evaluations: 0 };
+    // Prefixes that may still be evaluated.
+    let mut left = point::MOST_IN_ALL;
     let mut slots = vec![Entry::default()];
     let mut stack = vec![root(block, outcome.query, scope)];
     if let Some(far) = &block.far {
@@ -180,8 +188,11 @@ pub fn prove(
         }
         let query = outcome.query;
         let batch = stack.split_off(stack.len().saturating_sub(BATCH));
-        let results: Vec<(usize, Step)> =
-            batch.into_par_iter().map(|node| (node.slot, process(block, query, steps, node))).collect();
+        let size = batch.len();
+        let results: Vec<(usize, Step)> = batch
+            .into_par_iter()
+            .map(|node| (node.slot, process(block, query, steps, node, left / size)))
+            .collect();
         for (slot, step) in results {
             outcome.nodes += 1;
             outcome.evaluations += step.evaluations;
@@ -189,6 +200,10 @@ pub fn prove(
             slots[slot].duals = step.duals;
             match step.rest {
                 Rest::Closed => {}
+                Rest::Evaluated(points) => {
+                    slots[slot].points = true;
+                    left -= points;
+                }
                 Rest::Split(branch, children) => {
                     let [mut low, mut high] = *children;
                     (low.slot, high.slot) = (slots.len(), slots.len() + 1);
@@ -220,7 +235,7 @@ pub fn closes_undivided(
     let region = Region::of_rho(&block.network, rho);
     let dual = Some(start(&block.network, query));
     let node = Node { region, cells, dual, mixture: None, slot: 0 };
-    matches!(process(block, query, steps, node).rest, Rest::Closed)
+    matches!(process(block, query, steps, node, 0).rest, Rest::Closed)
 }
 
 /// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
@@ -232,7 +247,7 @@ fn assemble(slots: Vec<Entry>) -> Proof {
             let mut take = |i: usize| done[i].take().expect("children have greater slots and one parent");
             (branch, Box::new([take(low), take(high)]))
         });
-        done[i] = Some(Proof { regroup: slot.regroup, duals: slot.duals, split });
+        done[i] = Some(Proof { regroup: slot.regroup, duals: slot.duals, points: slot.points, split });
     }
     done.swap_remove(0).expect("the root is slot zero")
 }
@@ -243,7 +258,8 @@ fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0 }
 }
 
-fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
+/// Works on a node, evaluating at most `points` of its prefixes.
+fn process(block: &Block, query: Query, steps: Steps, mut node: Node, points: usize) -> Step {
     let mut step = Step { regroup: false, duals: Vec::new(), rest: Rest::Closed, evaluations: 0 };
     step.regroup = regroup(block, &mut node);
     if step.regroup {
@@ -293,6 +309,10 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node) -> Step {
             break (ascent, token);
         }
     };
+    if let Some(n) = point::evaluate(block, query, &node, points) {
+        step.rest = Rest::Evaluated(n);
+        return step;
+    }
     let branch = choose(block, &node, &failed.0, failed.1);
     step.rest = match divide(block, &node, &branch) {
         (Some(first), Some(second)) => Rest::Split(branch, Box::new([first, second])),
