@@ -16,7 +16,7 @@
 //! residuals (`sphere`), so what neurons have in common counts. Any parts `w″`, `v″` of `w`, `v` may be bounded by the ball instead:
 //! `w″·r >= −‖w″‖ R₁` with `R₁ = sqrt(d(1/ρ₁² − ε))` and `ρ v″·r >= −√d ‖v″‖` (without products). What remains is linear in ρ
 //! for each prefix, so over `[ρ₁, ρ₂]` the smaller of the two ends counts, each bounded by the attention oracle. If the sum, with
-//! `(A_λ − √d‖m‖) √ε'` added, is positive there is no counterexample in the node. Maximising over `(λ, m, a, q, w″, v″)` is a
+//! what is said of κ added, is positive there is no counterexample in the node. Maximising over `(λ, m, a, q, w″, v″)` is a
 //! concave problem; at the optimum λ and `m` both come from one vector ẑ (`λ = softmax` of its logits without `t`,
 //! `m = A_λ ẑ/d`), so `(ẑ, a, q, w″, v″)` are the variables.
 

@@ -10,7 +10,7 @@
 //! | `l_over − l_t >= margin` | `c_over − c_t − margin` | all on `over` |
 //!
 //! The best λ at a point ẑ is the softmax of the logits there, divided by T. The second claim is the first one at T = 0, where λ
-//! would jump; the search uses a small T instead ([`SOFT`]), which is a hint like all of it.
+//! would jump; the search uses a small T instead (`SOFT`), which is a hint like all of it.
 
 use super::dual::{add_scaled, dot, norm};
 use super::network::Network;
