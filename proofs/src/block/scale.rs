@@ -40,10 +40,12 @@ pub(super) fn greatest(
     }
     let inner = longest.square().hi() + middle.length().square().hi() + IBig::from(2) * cross;
     let inner = Interval::from_ends(IBig::ZERO, inner.max(IBig::ZERO));
-    let size = |k: usize, i: usize| i128::from(network.down.row(k)[i].abs() + network.down.radius());
-    // At most 2^13 products of numbers below 2^57 each.
-    let along = |i: usize| spreads.iter().enumerate().map(|(k, spread)| spread * size(k, i)).sum::<i128>();
-    let square = (0..network.width).map(|i| IBig::from(along(i)) * along(i)).sum::<IBig>();
+    let size = |k: usize, i: usize| network.down.row(k)[i].abs() + network.down.radius();
+    // Outputs of gated neurons may be too large for sums in machine integers.
+    let along = |i: usize| {
+        spreads.iter().enumerate().map(|(k, spread)| IBig::from(*spread) * size(k, i)).sum::<IBig>()
+    };
+    let square = (0..network.width).map(|i| along(i).pow(2)).sum::<IBig>();
     let places = i32::try_from(TABLE_PLACES + network.down.places()).expect("at most 100");
     let length = &inner.sqrt() + &Interval::scaled(&square, -2 * places).sqrt();
     let mean = length.square().divide(&Interval::from_int(network.width), "the width")?;

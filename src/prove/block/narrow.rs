@@ -9,7 +9,7 @@ use super::hull::{Columns, Hull};
 use super::network::Network;
 use super::sound::{along, attention_range};
 use super::tree::Node;
-use crate::num::{BallVec, Interval};
+use crate::num::{Ball, BallVec, Interval};
 use crate::relax::STEPS_PER_UNIT;
 
 /// Ranges of the attention part of functionals of `r` over a hull.
@@ -42,7 +42,7 @@ impl Reach {
         let coordinate = |(i, &(lo, hi)): (usize, &(f64, f64))| {
             let x = |u: &usize| {
                 let row = network.x.row((length - 1) * network.vocab + u);
-                Interval::new(row[i] - network.x.rad, row[i] + network.x.rad)
+                Ball { mid: row[i], rad: network.x.rad }.interval()
             };
             let own = tokens.iter().map(x).reduce(Interval::hull).unwrap_or(Interval::ENTIRE);
             own + Interval::new(lo, hi)

@@ -199,8 +199,8 @@ impl Shared {
         let lift = reals(&multipliers.lift);
         let void = multipliers.lambda.is_empty();
         let room = if void { Interval::ZERO } else { excess(network, query, &multipliers.lambda) };
-        let needed = length(&lift) * root_width(network);
         let lifted = multipliers.lift.iter().any(|&m| m != 0);
+        let needed = if lifted { length(&lift) * root_width(network) } else { Interval::ZERO };
         let named = match query.claim {
             Claim::Lead { over, .. } => multipliers.lambda.iter().all(|&(j, _)| j == over),
             Claim::Ceiling { .. } | Claim::NeverArgmax { .. } => true,
