@@ -9,11 +9,14 @@ use crate::forward::{Node, logits_of_tree};
 use crate::head::index;
 use crate::interval::Interval;
 use crate::language::Language;
+use crate::parallel::each;
 use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
 
 /// Largest number of prefixes that is evaluated unless the user asks for more.
 pub const MAX_PREFIXES: usize = 4096;
+/// Prefixes that are evaluated together, in order, so that they share beginnings.
+const BATCH: usize = 64;
 
 /// Encloses the quantity of the predicate after all prefixes together, of which there may be at most `limit`; an error if
 /// the claim is not certain after one of them.
@@ -40,27 +43,41 @@ pub(crate) fn all_meet(
     all: &[Vec<u32>],
 ) -> Result<Option<Interval>, CheckError> {
     // Recurrent layers read one prefix at a time.
-    let batch = if folder.is_recurrent() { 1 } else { all.len().max(1) };
+    let batch = if folder.is_recurrent() { 1 } else { BATCH };
+    let batches: Vec<&[Vec<u32>]> = all.chunks(batch).collect();
+    let quantities = each(&batches, |prefixes| batch_meets(folder, head, predicate, prefixes));
     let mut hull: Option<Interval> = None;
-    for prefixes in all.chunks(batch) {
-        let (nodes, ends) = tree(prefixes);
-        for (prefix, logits) in prefixes.iter().zip(logits_of_tree(folder, head, &nodes, &ends)?) {
-            let quantity = predicate.quantity(&[logits])?;
-            if !predicate.is_met_by(&quantity) {
-                let (lower, upper) = quantity.decimals();
-                let (prefix, measure) = (prefix.clone(), predicate.measure().0);
-                return Err(Reject::NotMet { prefix, measure, lower, upper }.into());
+    for quantity in quantities.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        hull = Some(match hull {
+            None => quantity,
+            Some(hull) => {
+                let lo = hull.lo().min(quantity.lo()).clone();
+                Interval::from_ends(lo, hull.hi().max(quantity.hi()).clone())
             }
-            hull = Some(match hull {
-                None => quantity,
-                Some(hull) => {
-                    let lo = hull.lo().min(quantity.lo()).clone();
-                    Interval::from_ends(lo, hull.hi().max(quantity.hi()).clone())
-                }
-            });
-        }
+        });
     }
     Ok(hull)
+}
+
+/// The quantity after each of some prefixes.
+fn batch_meets(
+    folder: &Folder,
+    head: &Head,
+    predicate: &Predicate,
+    prefixes: &[Vec<u32>],
+) -> Result<Vec<Interval>, CheckError> {
+    let (nodes, ends) = tree(prefixes);
+    let mut quantities = Vec::new();
+    for (prefix, logits) in prefixes.iter().zip(logits_of_tree(folder, head, &nodes, &ends)?) {
+        let quantity = predicate.quantity(&[logits])?;
+        if !predicate.is_met_by(&quantity) {
+            let (lower, upper) = quantity.decimals();
+            let (prefix, measure) = (prefix.clone(), predicate.measure().0);
+            return Err(Reject::NotMet { prefix, measure, lower, upper }.into());
+        }
+        quantities.push(quantity);
+    }
+    Ok(quantities)
 }
 
 /// The beginnings of all prefixes, parents before children, and the node of each prefix.

@@ -1,10 +1,10 @@
 //! A model folder on disk: its digest, its configuration and the tensors that a proof needs, read in one pass.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ pub(crate) struct Folder {
     /// Under their names without `transformer.`, `model.`, `gpt_neox.` or `rwkv.` in front.
     tensors: BTreeMap<String, Tensor>,
     /// Names that a rule asked for.
-    used: RefCell<BTreeSet<String>>,
+    used: Mutex<BTreeSet<String>>,
 }
 
 /// A reader that hashes what passes through it, so that what is used is what was hashed.
@@ -89,12 +89,12 @@ impl Folder {
             }
             hashes.insert(file, hex(&reader.hasher.finalize()));
         }
-        Ok(Folder { digest: digest(&hashes), config, family, tensors, used: RefCell::default() })
+        Ok(Folder { digest: digest(&hashes), config, family, tensors, used: Mutex::default() })
     }
 
     /// The tensor `name` (without `transformer.`, `model.`, `gpt_neox.` or `rwkv.` in front) if it is there; its shape must be `shape`.
     pub fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&Tensor>, InputError> {
-        self.used.borrow_mut().insert(name.into());
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         if tensor.shape != shape {
             let what = format!("shape {:?} where the configuration implies {shape:?}", tensor.shape);
@@ -119,7 +119,7 @@ impl Folder {
 
     /// Refuses a tensor that was read but that no rule asked for: the model might be another one than the rules know.
     pub fn refuse_unused(&self) -> Result<(), InputError> {
-        let used = self.used.borrow();
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         match self.tensors.keys().find(|name| !used.contains(*name)) {
             Some(name) => {
                 Err(InputError::Tensor { name: name.clone(), what: "not part of this family".into() })

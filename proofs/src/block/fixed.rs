@@ -14,7 +14,7 @@ use crate::reject::Reject;
 /// Bits of an entry.
 const BITS: u32 = 56;
 /// Most fractional bits of an entry.
-const MOST_PLACES: u32 = 60;
+pub(super) const MOST_PLACES: u32 = 60;
 /// Fractional bits of a sum of several tables' entries.
 pub(super) const SUM_PLACES: u32 = 64;
 
@@ -39,9 +39,9 @@ pub(super) fn too_large() -> Reject {
     }
 }
 
-/// `Σ x_i y_i`, exactly; the caller knows that it fits.
+/// `Σ x_i y_i`, exactly; the caller knows that it fits, and partial sums that do not would wrap and come back.
 pub(super) fn dot(x: &[i64], y: &[i64]) -> i128 {
-    x.iter().zip(y).map(|(x, y)| i128::from(*x) * i128::from(*y)).sum()
+    x.iter().zip(y).fold(0, |sum: i128, (x, y)| sum.wrapping_add(i128::from(*x) * i128::from(*y)))
 }
 
 /// A lower bound in units of `2^-SUM_PLACES`.
@@ -53,7 +53,7 @@ pub(super) fn floor(x: &Interval) -> Result<i128, Reject> {
 
 impl Table {
     /// Rounds exact sums in units of `2^-places`, each off by at most `radius`.
-    fn settle(
+    pub fn settle(
         width: usize,
         exact: &[i128],
         radius: i128,
@@ -177,6 +177,31 @@ impl Table {
         )
     }
 
+    /// Every row times the row of `factors`, entry by entry.
+    pub fn scaled(&self, factors: &Table) -> Result<Table, Reject> {
+        let exact: Vec<i128> = self
+            .mids
+            .iter()
+            .zip(factors.mids.iter().cycle())
+            .map(|(x, f)| i128::from(*x) * i128::from(*f))
+            .collect();
+        let [r, s] = [self, factors].map(|t| i128::from(t.radius));
+        let radius = self.largest * s + factors.largest * r + r * s;
+        Table::settle(self.width, &exact, radius, self.places + factors.places, MOST_PLACES)
+    }
+
+    /// The sum of each row and each row of `other`, whose rows come one after another for each of these.
+    pub fn sums(&self, other: &Table) -> Result<Table, Reject> {
+        let places = self.places.max(other.places);
+        let [of_self, of_other] = [self, other].map(|t| move |x: i64| i128::from(x) << (places - t.places));
+        let sum = |x: &[i64], y: &[i64]| -> Vec<i128> {
+            x.iter().zip(y).map(|(x, y)| of_self(*x) + of_other(*y)).collect()
+        };
+        let exact: Vec<i128> = self.rows().flat_map(|x| other.rows().flat_map(move |y| sum(x, y))).collect();
+        let radius = of_self(self.radius) + of_other(other.radius);
+        Table::settle(self.width, &exact, radius, places, MOST_PLACES)
+    }
+
     /// Upper bound on the Euclidean length of row 0.
     pub fn length(&self) -> Interval {
         let size = |x: &i64| IBig::from(*x).abs() + self.radius;
@@ -213,9 +238,26 @@ impl Table {
         self.mids.chunks(self.width.max(1)).map(|row| row.iter().map(around).collect()).collect()
     }
 
+    /// Midpoints of all rows.
+    pub fn rows(&self) -> impl Iterator<Item = &[i64]> {
+        self.mids.chunks(self.width.max(1))
+    }
+
+    /// Entries of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Midpoints of row `i`.
     pub fn row(&self, i: usize) -> &[i64] {
         &self.mids[i * self.width..(i + 1) * self.width]
+    }
+
+    /// About the mean of some rows.
+    pub fn mean(&self, rows: &[usize]) -> Vec<i64> {
+        let n = i128::try_from(rows.len().max(1)).expect("a length fits");
+        let of_column = |c: usize| rows.iter().map(|i| i128::from(self.row(*i)[c])).sum::<i128>() / n;
+        (0..self.width).map(|c| i64::try_from(of_column(c)).expect("a mean of such numbers is one")).collect()
     }
 
     /// Error of every entry.

@@ -132,31 +132,39 @@ impl Graph {
 
     /// The same of `c φ(s) − a s − q s²`.
     fn plain(&self, [c, radius]: [i64; 2], [a, q]: [i64; 2], [l, u]: [i32; 2]) -> i128 {
-        let (c, radius) = (i128::from(c), i128::from(radius));
         let least = match q {
             0 => self.least(c, a, l, u),
             // |q| 2^-20 2^-18 / 4 in units of 2^-80.
             q => self.least_curved(c, a, q, l, u) - (i128::from(q).abs() << 40),
         };
+        let (c, radius) = (i128::from(c), i128::from(radius));
         least - (c.abs() + radius) * self.error - radius * self.largest
     }
 
-    /// The least `c T_i − a s_i − q s_i²`. The last product stays below 2^40 · 2^40 · 2^42.
-    fn least_curved(&self, c: i128, a: i64, q: i64, l: i32, u: i32) -> i128 {
+    /// The least `c T_i − a s_i − q s_i²`. The last product stays below 2^40 · 2^40 · 2^42. It is added up: from one point to the
+    /// next it grows by an amount that grows by `2 q`.
+    fn least_curved(&self, c: i64, a: i64, q: i64, l: i32, u: i32) -> i128 {
         let from = usize::try_from(l - self.first).expect("ranges lie on the table");
         let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);
         let curve = i128::from(q) << (2 * TABLE_PLACES - PLACES - 2 * GRID_BITS);
-        let at = |(s, t): (i32, &i64)| c * i128::from(*t) - i128::from(s) * (step + curve * i128::from(s));
-        (l..=u).zip(&self.table[from..]).map(at).min().expect("l <= u")
+        let first = i128::from(l);
+        let (mut line, mut slope) = (first * (step + curve * first), step + curve * (2 * first + 1));
+        let mut least = i128::MAX;
+        for t in &self.table[from..=from + usize::try_from(u - l).expect("l <= u")] {
+            least = least.min(i128::from(c) * i128::from(*t) - line);
+            line += slope;
+            slope += 2 * curve;
+        }
+        least
     }
 
     /// The least `c T_i − a s_i`. The products stay below 2^57 · 2^51 and 2^61 · 2^42 · 2^20.
-    fn least(&self, c: i128, a: i64, l: i32, u: i32) -> i128 {
+    fn least(&self, c: i64, a: i64, l: i32, u: i32) -> i128 {
         let offset = |i: i32| usize::try_from(i - self.first).expect("ranges lie on the table");
         let step = i128::from(a) << (2 * TABLE_PLACES - SLOPE_PLACES - GRID_BITS);
         let at = |i: usize| {
             let s = i128::from(self.first) + i128::try_from(i).expect("an offset fits");
-            c * i128::from(self.table[i]) - step * s
+            i128::from(c) * i128::from(self.table[i]) - step * s
         };
         let (l, u) = (offset(l), offset(u));
         let [p, q] = self.convex;

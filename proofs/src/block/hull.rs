@@ -179,28 +179,29 @@ impl Weights {
         if query.largest_product(key) >> shift >= 1 << 60 || error >= 1 << 60 {
             return Err(too_large());
         }
-        let score = |q: &[i64], j: usize| i64::try_from(dot(q, key.row(j)) >> shift).map_err(|_| too_large());
+        let score = |q: &[i64], k: &[i64]| i64::try_from(dot(q, k) >> shift).map_err(|_| too_large());
         let pairs_at = |(j, held): (usize, &Vec<u32>)| -> Vec<usize> {
             held.iter().map(|token| network.pair(j + 1, *token)).collect()
         };
         let pairs: Vec<usize> = free.iter().enumerate().flat_map(pairs_at).collect();
-        let n_free = pairs.len();
-        let (mut low, mut high) = (vec![i64::MAX; n_free], vec![i64::MIN; n_free]);
-        let (mut own, mut scores) = (Vec::with_capacity(tokens.len()), vec![0; n_free]);
+        let mean_key = key.mean(&pairs);
+        let (mut queries, mut own) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));
         for u in tokens {
             let pair = network.pair(free.len() + 1, *u);
             let q = query.row(pair);
-            let mut sum = 0;
-            for (pair, s) in pairs.iter().zip(scores.iter_mut()) {
-                *s = score(q, *pair)?;
-                sum += i128::from(*s);
+            let mean = score(q, &mean_key)?;
+            queries.push((q, mean));
+            own.push(score(q, key.row(pair))? - mean);
+        }
+        let (mut low, mut high) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
+        for pair in pairs {
+            let (k, mut least, mut most) = (key.row(pair), i64::MAX, i64::MIN);
+            for (q, mean) in &queries {
+                let s = score(q, k)? - mean;
+                (least, most) = (least.min(s), most.max(s));
             }
-            let mean = sum.checked_div(i128::try_from(n_free).map_err(|_| too_large())?).unwrap_or(0);
-            let mean = i64::try_from(mean).map_err(|_| too_large())?;
-            for ((low, high), s) in low.iter_mut().zip(&mut high).zip(&scores) {
-                (*low, *high) = ((*low).min(s - mean), (*high).max(s - mean));
-            }
-            own.push(score(q, pair)? - mean);
+            low.push(least);
+            high.push(most);
         }
         // Another common factor: the highest weight becomes 1.
         let top = high.iter().chain(&own).copied().max().unwrap_or(0);

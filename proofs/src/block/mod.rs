@@ -14,6 +14,7 @@ mod fixed;
 mod graph;
 mod hull;
 mod narrow;
+mod pairs;
 mod product;
 mod scale;
 mod sphere;

@@ -10,15 +10,15 @@ use dashu_int::IBig;
 
 use crate::family::{Centring, Head, Norm};
 use crate::folder::Folder;
-use crate::forward::{dot, normalised, rotate, row, sum, turns};
+use crate::forward::{dot, rotate, row, turns};
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::linear::Linear;
 use crate::network::{Attention, Layer, Mlp};
-use crate::parallel::each;
 use crate::reject::{CheckError, Reject};
 
 use super::fixed::{Table, too_large};
 use super::graph::{GRID_BITS, Graph, LAST};
+use super::pairs::Inputs;
 
 /// Largest width, number of neurons, vocabulary and context: bounds on the lengths of sums.
 pub(super) const MOST: usize = 1 << 13;
@@ -146,20 +146,9 @@ impl Network {
             return Err(not_covered("a model of this size"));
         }
 
-        // Inputs of the attention, with a 1 for the biases.
         let output_bias: Vec<Interval> = (0..width).map(|r| attention.output.bias(r)).collect();
-        let of_pair = |position: usize, token: usize| {
-            let entry = row(embed, token);
-            let entry = positions.map_or(entry.clone(), |table| sum(&entry, &row(table, position)));
-            let mut read = normalised(attention.norm.as_ref(), &entry)?;
-            read.push(Interval::from_int(1));
-            Ok::<_, Reject>((projected(&sum(&entry, &output_bias))?, read))
-        };
-        let at = |position: &usize| (0..vocabulary).map(|token| of_pair(*position, token)).collect();
-        let pairs: Vec<Result<Vec<_>, Reject>> = each(&(0..longest).collect::<Vec<_>>(), at);
-        let pairs = pairs.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let (x, input): (Vec<_>, Vec<_>) = pairs.into_iter().flatten().unzip();
-        let (x, input) = (Table::new(&x)?, Table::new(&input)?);
+        let Inputs { residual: x, read: input } =
+            Inputs::new(embed, positions, longest, attention.norm.as_ref(), (&output_bias, centring))?;
         let n_pairs = longest * vocabulary;
 
         let (up, up_bias) = fold_up(before, mlp)?;

@@ -3,13 +3,13 @@
 //! A proof may do more than its statement needs: one that was searched for at lower thresholds, or with wider roundings, splits nodes of
 //! which nothing is left here, or apart what is closed already. Such parts hold no prefix, and nothing is asked of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::format::{BlockProof, MAX_MULTIPLIER, Split};
+use crate::format::{BlockNode, BlockProof, MAX_MULTIPLIER, Split};
 use crate::head::index;
 use crate::interval::Interval;
 use crate::language::Language;
-use crate::parallel::each;
+use crate::parallel::{each, tree};
 use crate::reject::Reject;
 
 use super::dual::{Bound, Guess, Query, Region, rho_interval};
@@ -42,11 +42,13 @@ pub(super) fn check(
     proof: &BlockProof,
     limit: usize,
 ) -> Result<Vec<Vec<u32>>, Reject> {
-    let mut points = Vec::new();
+    let ends = ends(&proof.nodes)?;
     let biases = biases(network)?;
-    let mut pending = vec![root(network, language, proof.rho)?];
-    for (i, node) in proof.nodes.iter().enumerate() {
-        let mut state = pending.pop().ok_or(Reject::NodeExtra { node: i })?;
+    let root = root(network, language, proof.rho)?;
+    let points = Mutex::new(Vec::new());
+    let visit = |i: usize, inherited: &State| {
+        let node = &proof.nodes[i];
+        let mut state = inherited.clone();
         enter(network, &biases, node, &mut state)?;
         for dual in &node.duals {
             let Some(longest) = state.cells.iter().map(|cell| cell.hull.length).max() else { break };
@@ -62,20 +64,44 @@ pub(super) fn check(
             state.cells.retain(|cell| !cell.open.is_empty());
         }
         if node.points {
+            let mut points = points.lock().unwrap_or_else(PoisonError::into_inner);
             for Cell { hull, open } in std::mem::take(&mut state.cells) {
-                points.extend(hull.prefixes(&open, limit - points.len())?);
+                let own = hull.prefixes(&open, limit - points.len())?;
+                points.extend(own);
             }
         }
         match &node.split {
-            None if state.cells.is_empty() => {}
-            None => return Err(open(i, &state)),
+            None if state.cells.is_empty() => Ok(Vec::new()),
+            None => Err(open(i, &state)),
             Some(split) => {
                 let [first, second] = divide(network, proof.rho, i, split, state)?;
-                pending.extend([second, first]);
+                // The later one is taken first.
+                Ok(vec![(ends[i + 1], second), (i + 1, first)])
             }
         }
+    };
+    tree((0, root), visit)?;
+    let mut points = points.into_inner().unwrap_or_else(PoisonError::into_inner);
+    points.sort_unstable();
+    Ok(points)
+}
+
+/// The number of the node behind each subtree, after checking that the nodes are those of one tree: a split is followed by the
+/// subtrees of its children.
+fn ends(nodes: &[BlockNode]) -> Result<Vec<usize>, Reject> {
+    let mut missing = 1_usize;
+    for (i, node) in nodes.iter().enumerate() {
+        missing = missing.checked_sub(1).ok_or(Reject::NodeExtra { node: i })?;
+        missing += if node.split.is_some() { 2 } else { 0 };
     }
-    if pending.is_empty() { Ok(points) } else { Err(Reject::NodeMissing { node: proof.nodes.len() }) }
+    if missing > 0 {
+        return Err(Reject::NodeMissing { node: nodes.len() });
+    }
+    let mut ends = vec![0; nodes.len()];
+    for (i, node) in nodes.iter().enumerate().rev() {
+        ends[i] = if node.split.is_some() { ends[ends[i + 1]] } else { i + 1 };
+    }
+    Ok(ends)
 }
 
 fn open(node: usize, state: &State) -> Reject {
