@@ -11,7 +11,7 @@ use llmprove::model::{Model, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::functional::{Claim, Query};
-use llmprove::prove::block::{Block, BlockProof, Scope, tree};
+use llmprove::prove::block::{Block, Scope, tree};
 use llmprove::spec::language::Automaton;
 use llmprove::spec::{Decimal, Language, Predicate, Statement, Threshold};
 use llmprove_proofs::check;
@@ -63,7 +63,7 @@ impl Case {
     fn accepts(&self, predicate: &Predicate, root: tree::Proof) -> bool {
         let (language, predicate) = (self.language.clone(), predicate.clone());
         let statement = Statement { language, max_len: Some(LONGEST), predicate };
-        let proof = block_proof(&BlockProof { rho: self.block.rho, root });
+        let proof = block_proof(&self.block.proof(root));
         let files = settled(self.folder.digest(), &statement, proof).unwrap();
         check(self.folder.dir(), &files.statement, &files.certificate).is_ok()
     }

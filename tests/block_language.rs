@@ -10,7 +10,7 @@ use llmprove::model::{Evaluator, Model, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::functional::Query;
-use llmprove::prove::block::{Block, BlockProof, Scope, tree};
+use llmprove::prove::block::{Block, Scope, tree};
 use llmprove::spec::language::Automaton;
 use llmprove::spec::{Language, Predicate, Statement, Threshold};
 use llmprove_proofs::check;
@@ -86,7 +86,7 @@ fn bounds_lie_just_above_the_best_member() {
             // The checker finds the same prefixes in the statement, and more where it speaks of more.
             let threshold = Threshold::parse(&format!("{:.12}", reached.get() + 1e-9)).unwrap();
             let predicate = Predicate::Ceiling { token: target, threshold, temperature: None };
-            let proof = block_proof(&BlockProof { rho: block.rho, root });
+            let proof = block_proof(&block.proof(root));
             let check_of = |language: Language| {
                 let statement = Statement { language, max_len: Some(LONGEST), predicate: predicate.clone() };
                 let files = settled(folder.digest(), &statement, proof.clone()).unwrap();

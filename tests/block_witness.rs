@@ -11,7 +11,7 @@ use llmprove::model::{Evaluator, ModelFolder, TokenId, rigorous};
 use llmprove::num::Interval;
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::functional::Query;
-use llmprove::prove::block::{Block, BlockProof, Scope, tree};
+use llmprove::prove::block::{Block, Scope, tree};
 use llmprove::spec::{Language, Predicate, Statement, Threshold};
 use llmprove_proofs::check;
 
@@ -82,7 +82,7 @@ fn a_proof_holds_at_the_threshold_that_it_ended_with() {
     let root = outcome.proof.unwrap();
     assert!(asked.get() > low + 1e-3, "closed before the threshold rose: {}", outcome.nodes);
     // The checker takes the whole tree at the last threshold, and not at the first one.
-    let proof = BlockProof { rho: block.rho, root };
+    let proof = block.proof(root);
     let check_at = |p: f64| {
         let threshold = Threshold::parse(&format!("{p:.12}")).unwrap();
         let predicate = Predicate::Ceiling { token: 71, threshold, temperature: None };

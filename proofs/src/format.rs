@@ -271,7 +271,7 @@ mod tests {
             node(Some(Split::Slot { slot: 2, tokens: vec![[1, 3], [5, 5]] })),
             node(None),
         ];
-        let proof = Proof::Block(BlockProof { rho: [10, 20], nodes });
+        let proof = Proof::Block(BlockProof { rho: [10, 20], directions: vec![], nodes });
         let text = concat!(
             r#"{"kind":"block","rho":[10,20],"nodes":[{"regroup":true,"duals":[{"lambda":[[1,3],[4,5]],"lift":[-7],"#,
             r#""slopes":[8,-9],"normed":[0],"raw":[1]}],"split":{"peel":7}},"#,

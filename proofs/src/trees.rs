@@ -44,6 +44,9 @@ pub struct TokenSplit {
 pub struct BlockProof {
     /// `[lo, hi]` of ρ, the factor by which the norm before the MLP scales, over all prefixes.
     pub rho: [i64; 2],
+    /// Directions of the residual whose ranges the proof uses, `[few, d]`: arguments behind those of the neurons, without output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directions: Vec<Vec<i64>>,
     /// The tree in preorder: the first child follows its parent, the second child follows the first one's last
     /// descendant.
     pub nodes: Vec<BlockNode>,

@@ -24,7 +24,8 @@ pub fn proof(block: &BlockProof) -> format::Proof {
             split,
         });
     }
-    format::Proof::Block(format::BlockProof { rho: [units(block.rho.0), units(block.rho.1)], nodes })
+    let rho = [units(block.rho.0), units(block.rho.1)];
+    format::Proof::Block(format::BlockProof { rho, directions: block.directions.clone(), nodes })
 }
 
 fn split(branch: &Branch) -> format::Split {

@@ -42,6 +42,13 @@ fn slots() -> Result<BlockProof, AnyError> {
     searched("block_tiny_qwen2_slots")
 }
 
+/// A proof that uses the range of a direction without a neuron: `P(5) <= 0.4` after at most three tokens.
+fn directed() -> Result<(Statement, BlockProof), AnyError> {
+    let mut statement = statement("tiny-gpt2", 5, "0.4", None)?;
+    statement.max_len = Some(3);
+    Ok((statement, searched("block_tiny_gpt2_directions")?))
+}
+
 /// At most one free token, then one of `before`, then 3.
 fn suffix_statement(before: &[[u32; 2]]) -> Result<Statement, AnyError> {
     ending_in(before, [3, 3])
@@ -96,6 +103,8 @@ pub fn accept(case: Accepted<'_>) -> Result<(), AnyError> {
     case("block_tree_of_a_suffix", "tiny-qwen2", "proved", suffix, Proof::Block(suffix_block()?))?;
     let lower = with_threshold(suffix_statement(&[[2, 3], [5, 5]])?, "0.2")?;
     case("block_tree_with_slots", "tiny-qwen2", "proved", lower, Proof::Block(slots()?))?;
+    let (statement, proof) = directed()?;
+    case("block_tree_with_directions", "tiny-gpt2", "proved", statement, Proof::Block(proof))?;
     // Of fewer prefixes it holds as well.
     let slot = suffix_statement(&[[5, 5]])?;
     case("block_tree_of_a_longer_suffix", "tiny-qwen2", "proved", slot, Proof::Block(suffix_block()?))
@@ -103,7 +112,7 @@ pub fn accept(case: Accepted<'_>) -> Result<(), AnyError> {
 
 /// Certificates with one defect each.
 pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
-    let nothing = Proof::Block(BlockProof { rho: [1, 1 << 20], nodes: vec![] });
+    let nothing = Proof::Block(BlockProof { rho: [1, 1 << 20], directions: vec![], nodes: vec![] });
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("block_not_covered", "NotCovered", "tiny-hooked", pair(&hooked, nothing)?)?;
     // What the second arguments of gated neurons add.
@@ -131,6 +140,7 @@ pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
         let lower = with_threshold(suffix_statement(&[[2, 3], [5, 5]])?, "0.2")?;
         case(name, expect, "tiny-qwen2", pair(&lower, Proof::Block(proof))?)?;
     }
+    directions(case)?;
     // After 4 it may be 0.446.
     let mut proof = suffix_block()?;
     proof.rho[0] /= 10;
@@ -145,6 +155,32 @@ pub fn reject(case: Rejected<'_>) -> Result<(), AnyError> {
     block_defects(&|name, expect, statement, proof| {
         case(name, expect, "tiny-gpt2", pair(&statement, Proof::Block(proof))?)
     })
+}
+
+/// Defects of directions.
+fn directions(case: Rejected<'_>) -> Result<(), AnyError> {
+    let mut gated = gated_block()?;
+    gated.directions = vec![vec![0; 8]];
+    case(
+        "block_directions_gated",
+        "NotCovered",
+        "tiny-llama",
+        pair(&gated_statement()?, Proof::Block(gated))?,
+    )?;
+    type Edit = fn(&mut Vec<Vec<i64>>);
+    let edits: [(&str, &str, Edit); 5] = [
+        ("block_directions_dropped", "VectorLength", Vec::clear),
+        ("block_directions_twice", "VectorLength", |all| all.push(all[0].clone())),
+        ("block_direction_short", "VectorLength", |all| all[0].truncate(3)),
+        ("block_direction_huge", "MultiplierRange", |all| all[0][0] = i64::MIN),
+        ("block_direction_of_another_length", "Indefinite", |all| all[0].iter_mut().for_each(|x| *x *= 64)),
+    ];
+    for (name, expect, edit) in edits {
+        let (statement, mut proof) = directed()?;
+        edit(&mut proof.directions);
+        case(name, expect, "tiny-gpt2", pair(&statement, Proof::Block(proof))?)?;
+    }
+    Ok(())
 }
 
 /// Writes a case: name, expected reason, statement, proof.

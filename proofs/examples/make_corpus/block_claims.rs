@@ -44,7 +44,7 @@ fn few(threshold: &str) -> Result<Statement, AnyError> {
 fn evaluated(last: u32, others: bool) -> Proof {
     let node = |points, split| BlockNode { regroup: false, duals: vec![], points, split };
     let nodes = vec![node(false, Some(Split::Peel { peel: last })), node(true, None), node(others, None)];
-    Proof::Block(BlockProof { rho: [1, 1 << 29], nodes })
+    Proof::Block(BlockProof { rho: [1, 1 << 29], directions: vec![], nodes })
 }
 
 /// Certificates that hold.

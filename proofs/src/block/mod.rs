@@ -12,6 +12,7 @@ mod dual;
 mod exponential;
 mod fixed;
 mod graph;
+mod heads;
 mod hull;
 mod narrow;
 mod pairs;
@@ -59,7 +60,7 @@ pub(crate) fn block_proves(
         other => return Err(Reject::WrongRule { rule: "block", claim: other.words() }.into()),
     };
     debug_assert!(index(target) < head.vocabulary(), "the caller has checked the target");
-    let network = Network::new(folder, head, statement.max_len.map(index))?;
+    let network = Network::new(folder, head, statement.max_len.map(index), &proof.directions)?;
     let query = Query { target, claim };
     let points = tree::check(&network, &query, &statement.language, proof, limit)?;
     all_meet(folder, head, &statement.predicate, &points)?;

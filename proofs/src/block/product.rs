@@ -17,7 +17,8 @@ use crate::reject::{CheckError, Reject};
 
 use super::exponential::{SCORE_PLACES, exp_minus};
 use super::fixed::{Table, dot, too_large};
-use super::tables::{MOST, MOST_HEADS, MOST_POSITIONS, not_covered, projections};
+use super::heads::projections;
+use super::tables::{MOST, MOST_HEADS, MOST_POSITIONS, not_covered};
 
 /// Fractional bits of logits.
 pub(super) const LOGIT_PLACES: u32 = 40;

@@ -10,14 +10,17 @@ use dashu_int::IBig;
 
 use crate::family::{Centring, Head, Norm};
 use crate::folder::Folder;
-use crate::forward::{dot, rotate, row, turns};
+use crate::format::MAX_MULTIPLIER;
+use crate::forward::{dot, row};
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::linear::Linear;
-use crate::network::{Attention, Layer, Mlp};
+use crate::network::{Layer, Mlp};
 use crate::reject::{CheckError, Reject};
 
+use super::dual::rho_interval;
 use super::fixed::{Table, too_large};
 use super::graph::{GRID_BITS, Graph, LAST};
+use super::heads::{projections, turned};
 use super::pairs::Inputs;
 
 /// Largest width, number of neurons, vocabulary and context: bounds on the lengths of sums.
@@ -31,7 +34,7 @@ pub(super) struct Network {
     pub vocabulary: usize,
     /// Longest prefix spoken of.
     pub longest: usize,
-    /// n.
+    /// n, those of directions included, which are the last ones.
     pub neurons: usize,
     /// Whether norms subtract the mean.
     pub centred: bool,
@@ -87,7 +90,7 @@ fn centred(x: &[Interval]) -> Result<Vec<Interval>, Reject> {
     Ok(x.iter().map(|x| x - &mean).collect())
 }
 
-fn transposed(rows: &[Vec<Interval>]) -> Vec<Vec<Interval>> {
+pub(super) fn transposed(rows: &[Vec<Interval>]) -> Vec<Vec<Interval>> {
     let width = rows.first().map_or(0, Vec::len);
     (0..width).map(|c| rows.iter().map(|row| row[c].clone()).collect()).collect()
 }
@@ -108,8 +111,13 @@ fn fold(norm: &Norm, weights: &[Interval]) -> Result<(Vec<Interval>, Interval), 
 }
 
 impl Network {
-    /// Folds the model for prefixes of up to `max_len` tokens (or its context).
-    pub fn new(folder: &Folder, head: &Head, max_len: Option<usize>) -> Result<Network, CheckError> {
+    /// Folds the model for prefixes of up to `max_len` tokens (or its context), with neurons without output that read `directions`.
+    pub fn new(
+        folder: &Folder,
+        head: &Head,
+        max_len: Option<usize>,
+        directions: &[Vec<i64>],
+    ) -> Result<Network, CheckError> {
         let context = folder.context()?;
         let longest = max_len.unwrap_or(context);
         if longest > context {
@@ -134,11 +142,15 @@ impl Network {
         if attention.head_norms.is_some() {
             return Err(not_covered("norms of queries and keys"));
         }
+        if mlp.gate.is_some() && !directions.is_empty() {
+            return Err(not_covered("directions beside gated neurons"));
+        }
         let projected = |x: &[Interval]| projected(centring, x);
         if *before.epsilon.lo() <= IBig::ZERO || *last.epsilon.lo() < IBig::ZERO {
             return Err(not_covered("a norm before the MLP without a positive epsilon"));
         }
-        let (vocabulary, width, neurons) = (head.vocabulary(), head.unembed.shape[1], mlp.up.rows());
+        let (vocabulary, width) = (head.vocabulary(), head.unembed.shape[1]);
+        let neurons = mlp.up.rows() + directions.len();
         if [vocabulary, width, 2 * neurons].iter().any(|n| *n > MOST)
             || longest > MOST_POSITIONS
             || attention.n_heads > MOST_HEADS
@@ -151,7 +163,11 @@ impl Network {
             Inputs::new(embed, positions, longest, attention.norm.as_ref(), (&output_bias, centring))?;
         let n_pairs = longest * vocabulary;
 
-        let (up, up_bias) = fold_up(before, mlp)?;
+        let (mut up, mut up_bias) = fold_up(before, mlp)?;
+        for direction in directions {
+            up.push(argument(direction, width)?);
+            up_bias.push(Interval::from_int(0));
+        }
         let range = ranges(&up, &up_bias)?;
         let last_point = range[..neurons].iter().flatten().map(|i| i.abs()).max().unwrap_or(0) + 1;
         let (up_columns, up) = (Table::new(&transposed(&up))?, Table::new(&up)?);
@@ -167,7 +183,8 @@ impl Network {
             })
             .collect();
         let down = transposed(&(0..width).map(|r| mlp.down.row(r)).collect::<Vec<_>>());
-        let down = down.iter().map(|row| projected(row)).collect::<Result<Vec<_>, _>>()?;
+        let mut down = down.iter().map(|row| projected(row)).collect::<Result<Vec<_>, _>>()?;
+        down.resize(neurons, vec![Interval::from_int(0); width]);
         let down_bias: Vec<Interval> = (0..width).map(|r| mlp.down.bias(r)).collect();
         let (mut logit, mut logit_bias) = (Vec::new(), Vec::new());
         for token in 0..vocabulary {
@@ -212,17 +229,16 @@ impl Network {
     }
 }
 
-/// Queries or keys `[pairs, head_dim]` as they are at the positions of the pairs.
-fn turned(attention: &Attention, table: Table, vocabulary: usize) -> Result<Table, Reject> {
-    let Some((theta, width)) = &attention.rotary else { return Ok(table) };
-    let (mut rows, mut angles) = (table.intervals(), Vec::new());
-    for (pair, row) in rows.iter_mut().enumerate() {
-        if pair % vocabulary == 0 {
-            angles = turns(theta, *width, pair / vocabulary)?;
-        }
-        rotate(row, &angles);
+/// A direction as `w1_i`.
+fn argument(direction: &[i64], width: usize) -> Result<Vec<Interval>, Reject> {
+    let name = "directions";
+    if direction.len() != width {
+        return Err(Reject::VectorLength { name, found: direction.len(), expected: width });
     }
-    Table::new(&rows)
+    match direction.iter().find(|x| x.unsigned_abs() > MAX_MULTIPLIER.unsigned_abs()) {
+        Some(found) => Err(Reject::MultiplierRange { name, found: *found }),
+        None => Ok(direction.iter().map(|x| rho_interval(*x)).collect()),
+    }
 }
 
 /// `w1` and `b`.
@@ -247,42 +263,4 @@ fn ranges(up: &[Vec<Interval>], bias: &[Interval]) -> Result<Vec<[i32; 2]>, Reje
         Ok([fit(shift_down(lo.lo(), grid))?, fit(shift_up(hi.hi(), grid))?])
     };
     up.iter().zip(bias).map(range).collect()
-}
-
-/// Rows of head h's queries (scaled), keys and values (after the output projection and what the reader does to it, such as
-/// centring), biases in the last column.
-pub(super) fn projections(
-    attention: &Attention,
-    h: usize,
-    reader: impl Fn(&[Interval]) -> Result<Vec<Interval>, Reject>,
-) -> Result<[Vec<Vec<Interval>>; 3], Reject> {
-    let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
-    let group = n_heads + h / (n_heads / n_kv_heads);
-    let rows: Vec<(usize, usize)> = attention
-        .projections
-        .iter()
-        .enumerate()
-        .flat_map(|(p, projection)| (0..projection.rows()).map(move |r| (p, r)))
-        .collect();
-    let part = |block: usize| -> Vec<Vec<Interval>> {
-        let of = |(p, r): &(usize, usize)| {
-            let projection = &attention.projections[*p];
-            let mut row = projection.row(*r);
-            row.push(projection.bias(*r));
-            row
-        };
-        rows[block * head_dim..][..head_dim].iter().map(of).collect()
-    };
-    let mut query = part(h);
-    for entry in query.iter_mut().flatten() {
-        *entry = entry.divide(&attention.divisor, "an attention score")?;
-    }
-    // Column i of the output projection belongs to element i of the heads' values in a row.
-    let outputs: Vec<Vec<Interval>> = (0..attention.output.rows())
-        .map(|r| attention.output.row(r)[h * head_dim..][..head_dim].to_vec())
-        .collect();
-    let outputs = transposed(&outputs).iter().map(|column| reader(column)).collect::<Result<Vec<_>, _>>()?;
-    let inputs = transposed(&part(group + n_kv_heads));
-    let value = transposed(&outputs).iter().map(|o| inputs.iter().map(|v| dot(o, v)).collect()).collect();
-    Ok([query, part(group), value])
 }

@@ -30,7 +30,7 @@ fn with_network(test: impl Fn(&Folder, &Network)) {
     for name in ["tiny-gpt2", "tiny-llama"] {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name);
         let folder = Folder::read(&dir, Scope::Network).unwrap();
-        let network = Network::new(&folder, &folder.head().unwrap(), Some(LONGEST)).unwrap();
+        let network = Network::new(&folder, &folder.head().unwrap(), Some(LONGEST), &[]).unwrap();
         assert_eq!(network.arguments(), if network.centred { 1 } else { 2 } * network.neurons);
         test(&folder, &network);
     }

@@ -5,10 +5,12 @@
 //! position may hold, which is the language itself where that is a suffix behind free tokens, or a template. [`network`] folds
 //! the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the lower bound on a
 //! counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`] evaluates it with outward
-//! rounding, and [`tree`] branches where one bound does not suffice, also on what free positions hold (`slot`).
+//! rounding, and [`tree`] branches where one bound does not suffice, also on what free positions hold (`slot`). `directions` adds
+//! arguments without neurons, whose ranges narrow what quadratic forms know of the residual.
 
 pub mod ascent;
 mod bundle;
+mod directions;
 pub mod dual;
 mod far;
 pub mod functional;
@@ -45,6 +47,8 @@ pub use refine::{prove_at, prove_claim};
 pub struct BlockProof {
     /// Range of ρ over every prefix.
     pub rho: (f64, f64),
+    /// Directions whose ranges it uses, `[few, width]`, in the certificate's unit.
+    pub directions: Vec<Vec<i64>>,
     /// The closed tree.
     pub root: tree::Proof,
 }
@@ -148,6 +152,12 @@ impl Block {
         block.rho = block.rho_range();
         block.far = far::Far::new(&block);
         block
+    }
+
+    /// A proof whose tree was found with this block.
+    #[must_use]
+    pub fn proof(&self, root: tree::Proof) -> BlockProof {
+        BlockProof { rho: self.rho, directions: self.network.directions.clone(), root }
     }
 
     /// The hulls that every search starts from, one for each length that there are prefixes of.

@@ -11,6 +11,8 @@ use crate::model::{Activation, Attention, Layer, Linear, MlpKind, Model, Norm, P
 use crate::num::{BallVec, Interval, turns};
 use crate::relax::{Graph, STEPS_PER_UNIT};
 
+use super::{UNITS, directions};
+
 /// Why the block prover cannot speak about a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the block prover does not apply: {0}")]
@@ -65,8 +67,10 @@ pub struct Network {
     pub context: usize,
     /// Attention heads.
     pub heads: usize,
-    /// MLP neurons `n`.
+    /// Neurons `n`: those of the MLP, and one without output for each of `directions`.
     pub neurons: usize,
+    /// Directions of the residual that are the last arguments, in the certificate's unit, `[few, d]`.
+    pub directions: Vec<Vec<i64>>,
     /// Whether each neuron is multiplied by a second argument.
     pub gated: bool,
     /// Whether Π centres (LayerNorm) or is the identity (RMSNorm).
@@ -133,9 +137,16 @@ impl Network {
         let width = model.head.width();
         let tokens = TokenTables::new(model, attention, centred);
         let fold = |linear: &&Linear| fold_reader(linear, before_mlp, centred);
-        let (up, up_bias): (Vec<_>, Vec<_>) = readers.iter().flat_map(fold).unzip();
-        let down_rows: Vec<BallVec> =
+        let (mut up, mut up_bias): (Vec<_>, Vec<_>) = readers.iter().flat_map(fold).unzip();
+        let mut down_rows: Vec<BallVec> =
             down.weight.rows().into_iter().map(|r| project(&points(r.iter().copied()), centred)).collect();
+        let gated = readers.len() > 1;
+        let directions = if gated { Vec::new() } else { directions::quiet(&tokens.value, width, centred) };
+        for direction in &directions {
+            up.push(BallVec::exact(direction.iter().map(|&x| x as f64 / UNITS).collect()));
+            up_bias.push(Interval::ZERO);
+            down_rows.push(BallVec::exact(vec![0.0; width]));
+        }
         let down_bias = match &down.bias {
             Some(b) => project(&points(b.iter().copied()), centred),
             None => BallVec::exact(vec![0.0; width]),
@@ -154,7 +165,8 @@ impl Network {
             context: model.context,
             heads: attention.n_heads,
             neurons: down_rows.len(),
-            gated: readers.len() > 1,
+            directions,
+            gated,
             centred,
             x: Rows::new(&tokens.x, width),
             value: tokens.value.iter().map(|rows| Rows::new(rows, width)).collect(),

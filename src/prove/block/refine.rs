@@ -60,5 +60,5 @@ fn search(block: &Block, goal: &dyn Fn(f64) -> Query, longest: usize, limits: &L
         evaluations = outcome.evaluations,
         "attempt of the block prover"
     );
-    outcome.proof.map(|root| BlockProof { rho: block.rho, root })
+    outcome.proof.map(|root| block.proof(root))
 }
