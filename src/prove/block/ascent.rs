@@ -149,12 +149,17 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
     best
 }
 
+/// What stands for the weight of a direction, which has none, as a part of the neurons' mean.
+const QUIET: f64 = 0.5;
+
 /// Squared length scales of `(a, q, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
 /// zero, in steps short against `w`.
 fn metric(network: &Network, region: &Region, scale: f64, weights: &[f64]) -> Vec<f64> {
     let d = network.width;
-    let typical = weights.iter().map(|c| c.abs()).sum::<f64>() / network.neurons.max(1) as f64;
-    let weights: Vec<f64> = weights.iter().map(|c| c.abs() + 0.1 * typical).collect();
+    let own = network.neurons - network.directions.len();
+    let typical = weights.iter().map(|c| c.abs()).sum::<f64>() / own.max(1) as f64;
+    let least = |k: usize| if k < own { 0.1 } else { QUIET };
+    let weights: Vec<f64> = weights.iter().enumerate().map(|(k, c)| c.abs() + least(k) * typical).collect();
     // Of a gated neuron, `c φ(s) u`, how far each factor reaches is the weight of the other one.
     let reach = |i: usize| {
         f64::from(region.range[i].0.abs().max(region.range[i].1.abs())) / f64::from(STEPS_PER_UNIT)

@@ -8,7 +8,7 @@
 //!
 //! That is what a neuron with the argument `e·ŷ` and without output gives the dual bound: a parabola below zero. Otherwise quadratic
 //! forms only know that ŷ lies on the sphere. Where the values of the heads span few directions, the others are nearly known
-//! once a last token is, and trees get three to four times smaller. (Products of bounds are the constraints of Sherali, Adams
+//! once a last token is, and trees get several times smaller. (Products of bounds are the constraints of Sherali, Adams
 //! 1990; they hold for any e, so that floats may choose.)
 
 use crate::num::BallVec;

@@ -43,7 +43,11 @@ pub fn predicate(
         text += &line("", &format!("{what} is in [{lower}, {upper}] after it"));
     }
     let refuted = answer == Answer::Refuted;
-    text += &line(if refuted { "other bound" } else { "proof" }, meaning_of(extreme.prover));
+    let argument = match extreme.prover {
+        Prover::None => "none: no bound was proved",
+        prover => meaning_of(prover),
+    };
+    text += &line(if refuted { "other bound" } else { "proof" }, argument);
     text + &certificate_line(files, subject.model) + &closing_line(subject.seconds, extreme.stopped)
 }
 
