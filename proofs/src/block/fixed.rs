@@ -39,9 +39,9 @@ pub(super) fn too_large() -> Reject {
     }
 }
 
-/// `Σ x_i y_i`, exactly; the caller knows that it fits, and partial sums that do not would wrap and come back.
+/// `Σ x_i y_i`, exactly; the caller knows that it fits.
 pub(super) fn dot(x: &[i64], y: &[i64]) -> i128 {
-    x.iter().zip(y).fold(0, |sum: i128, (x, y)| sum.wrapping_add(i128::from(*x) * i128::from(*y)))
+    x.iter().zip(y).map(|(x, y)| i128::from(*x) * i128::from(*y)).sum()
 }
 
 /// A lower bound in units of `2^-SUM_PLACES`.

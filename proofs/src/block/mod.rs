@@ -5,7 +5,8 @@
 //! all members, and of others where positions depend on each other. A node of the proof stands for the prefixes whose ρ and neurons
 //! lie in its ranges, that hold at every position one of its tokens, and whose length and last token form one of its *open*
 //! pairs. A dual vector ([`dual`]) shows for some pairs that no prefix of the node violates the claim;
-//! a node may have its last few prefixes evaluated one by one; a split divides the rest into two nodes that cover it. When no pair is open in any leaf, no prefix violates it.
+//! a node may have its last few prefixes evaluated one by one; a split divides the rest into two nodes that cover it. When no pair
+//! is open in any leaf, no prefix violates it.
 
 mod attention;
 mod dual;

@@ -26,6 +26,8 @@ const FAR: f64 = 1000.0;
 /// Share of `‖w‖ ‖w2_k‖` in what not knowing a neuron counts by, beside `|c_k|`: where the residual may be zero, w tends to zero and
 /// its direction says little.
 const BLIND: f64 = 0.1;
+/// What stands for the weight of a direction, which has none, as a part of the neurons' mean.
+const QUIET: f64 = 0.5;
 
 /// Effort of an ascent.
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +150,6 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
     }
     best
 }
-
-/// What stands for the weight of a direction, which has none, as a part of the neurons' mean.
-const QUIET: f64 = 0.5;
 
 /// Squared length scales of `(a, q, v″, w″)`: slopes move with their neuron's weight; the ball parts, whose norms bend at
 /// zero, in steps short against `w`.
