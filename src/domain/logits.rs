@@ -43,7 +43,11 @@ pub struct Outlook {
 impl<'n> Logits<'n> {
     pub(super) fn new(network: &'n Network, residual: &Form) -> Logits<'n> {
         let Mapped { linear, delta, gamma, length } = match network.last {
-            Some(norm) => norm.apply(residual, &mut Symbols::supply(1 << 38)).map(&network.head),
+            Some(norm) => {
+                let mut symbols = Symbols::supply(1 << 38);
+                // Logits share what is unknown: their differences know more than each of them.
+                norm.apply(residual, &mut symbols).absorb(&mut symbols).map(&network.head)
+            }
             None => {
                 let delta = Form::point(vec![0.0; network.vocab]);
                 Mapped { linear: residual.map(&network.head), delta, gamma: 0.0, length: 0.0 }

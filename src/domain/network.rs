@@ -162,6 +162,7 @@ impl Neurons {
     pub fn apply(&self, x: &Form, symbols: &mut Symbols, keep: bool) -> Form {
         let z = self.norm.apply(x, symbols);
         let z = z.into_form(symbols);
+        let z = if keep { z.absorb(symbols) } else { z };
         let active = z.map(&self.inner).activated(&self.curve, &self.within);
         let hidden = match &self.factor {
             Some(factor) => active.product(&z.map(factor)),

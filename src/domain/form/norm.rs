@@ -300,6 +300,12 @@ impl Normalised {
         self.linear.mid()
     }
 
+    /// The same, with the errors of the affine part as symbols.
+    #[must_use]
+    pub fn absorb(self, symbols: &mut Symbols) -> Normalised {
+        Normalised { linear: self.linear.absorb(symbols), ..self }
+    }
+
     /// As one form.
     #[must_use]
     pub fn into_form(self, symbols: &mut Symbols) -> Form {
