@@ -84,7 +84,7 @@ fn points_of_balls_lie_within_the_bounds() {
             let norm = if round % 2 == 0 { Norm::Linf } else { Norm::L2 };
             let prefix = random_prefix(&model, &mut rng, 6);
             let radius = f64::from(size) * relative;
-            // One position or several: the bounds keep track of squares for one only.
+            // One position or several: the bounds keep track of products for one only.
             let positions: Vec<usize> = match round % 2 == trial {
                 true => (0..prefix.len()).filter(|i| i % 2 == round / 2).collect(),
                 false => vec![rng.random_range(0..prefix.len())],

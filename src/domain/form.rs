@@ -18,10 +18,11 @@ mod activation;
 mod attention;
 mod bilinear;
 mod choice;
+mod interpolate;
 mod linear;
 mod norm;
+mod polynomial;
 mod product;
-mod quadratic;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -53,8 +54,8 @@ pub struct Group {
     id: u64,
     shape: Shape,
     size: usize,
-    /// Whether products of its symbols have symbols of their own, the group that comes next ([`bilinear`]).
-    squares: bool,
+    /// Products of up to so many of its symbols have symbols of their own, the groups that come next ([`polynomial`]).
+    degree: u8,
 }
 
 /// Hands out fresh groups.
@@ -73,15 +74,16 @@ impl Symbols {
     /// A group that no form has yet.
     pub fn fresh(&mut self, shape: Shape, size: usize) -> Group {
         self.next += 1;
-        Group { id: self.next, shape, size, squares: false }
+        Group { id: self.next, shape, size, degree: 1 }
     }
 
-    /// The same, where products of two of its symbols are kept track of: of a box or a ball.
-    pub fn fresh_with_squares(&mut self, shape: Shape, size: usize) -> Group {
-        assert!(shape != Shape::Choice, "a choice has no squares");
-        let group = Group { squares: true, ..self.fresh(shape, size) };
-        // The number of the group of products.
-        self.next += 1;
+    /// The same, where products of up to `degree` of its symbols, two or three, are kept track of: of a box or a ball.
+    pub fn fresh_with_products(&mut self, shape: Shape, size: usize, degree: u8) -> Group {
+        assert!(shape != Shape::Choice, "alternatives have no products");
+        assert!((2..=3).contains(&degree), "products of two or three symbols");
+        let group = Group { degree, ..self.fresh(shape, size) };
+        // The numbers of the groups of products.
+        self.next += u64::from(degree) - 1;
         group
     }
 }

@@ -31,8 +31,10 @@ pub struct EmbeddingBall<'a> {
     pub radius: f64,
 }
 
-/// Most symbols whose squares are kept track of.
+/// Most symbols whose products of two are kept track of.
 const WITH_SQUARES: usize = 64;
+/// Most symbols whose products of three are kept track of.
+const WITH_CUBES: usize = 32;
 
 /// Tokens that are enclosed together; one alone is enclosed exactly.
 pub type Cluster = Vec<TokenId>;
@@ -116,18 +118,30 @@ impl Network {
         }
         let first = ball.positions.iter().copied().min().unwrap_or(n - 1);
         let known = self.known(&ball.prefix[..first])?;
-        // Squares make the bounds on small balls much tighter, and are few enough where one position moves.
-        let squares = ball.positions.len() == 1 && self.width <= WITH_SQUARES;
-        let last = self.around(ball, &known, squares);
-        let logits = Logits::new(self, &last);
-        if last.is_loose() {
-            return Ok(logits.and(Logits::new(self, &self.around(ball, &known, false))));
+        // Products make the bounds on small balls much tighter, and are few enough where one position moves: as many as
+        // it takes, and none where no number of them helps.
+        let degrees: &[u8] = match self.width {
+            _ if ball.positions.len() > 1 => &[1],
+            d if d <= WITH_CUBES => &[2, 3, 1],
+            d if d <= WITH_SQUARES => &[2, 1],
+            _ => &[1],
+        };
+        let answer = |&degree: &u8| {
+            let last = self.around(ball, &known, degree);
+            (Logits::new(self, &last), last.is_loose())
+        };
+        let (mut logits, mut loose) = answer(&degrees[0]);
+        for degree in &degrees[1..] {
+            if loose {
+                let next = answer(degree);
+                (logits, loose) = (next.0.and(logits), next.1);
+            }
         }
         Ok(logits)
     }
 
     /// The last residual over a ball that moves no known token.
-    fn around(&self, ball: &EmbeddingBall<'_>, known: &Known, squares: bool) -> Form {
+    fn around(&self, ball: &EmbeddingBall<'_>, known: &Known, degree: u8) -> Form {
         let mut symbols = Symbols::supply(0);
         let shape = match ball.norm {
             Norm::Linf => Shape::Box,
@@ -138,9 +152,9 @@ impl Network {
             let moved = match ball.positions.contains(&position) {
                 true => {
                     let rows = Array2::from_diag_elem(self.width, ball.radius);
-                    let group = match squares {
-                        true => symbols.fresh_with_squares(shape, self.width),
-                        false => symbols.fresh(shape, self.width),
+                    let group = match degree {
+                        1 => symbols.fresh(shape, self.width),
+                        _ => symbols.fresh_with_products(shape, self.width, degree),
                     };
                     form.with_group(group, rows)
                 }

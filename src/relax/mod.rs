@@ -4,5 +4,5 @@
 mod activation;
 mod graph;
 
-pub use activation::{curvature, third_derivative, value};
+pub use activation::{curvature, fourth_derivative, third_derivative, value};
 pub use graph::{Graph, Lowest, STEPS_PER_UNIT};

@@ -3,14 +3,15 @@
 //! Narrow ranges, of radius `r` around `m`: `φ(x) = φ(m) + φ'(m)(x − m) ± M r²/2` with the curvature bound `M` of
 //! [`crate::relax::curvature`]; a difference quotient of step `h` is within `M h / 2` of `φ'(m)`. Wide ranges: the slope of
 //! the chord, and the exact extremes of `φ(x) − slope · x` over the tabulated graph of φ ([`Graph::lower_bound`]). Where
-//! squares are kept track of, also a parabola: interpolated with the bound of [`crate::relax::third_derivative`], or, on wide
-//! ranges, with the exact extremes of its difference to the table ([`Graph::lower_bound_curved`]).
+//! products are kept track of, also a polynomial of second or third degree: interpolated with the bounds of
+//! [`crate::relax::third_derivative`] and [`crate::relax::fourth_derivative`], or, a parabola on wide ranges, with the exact extremes of
+//! its difference to the table ([`Graph::lower_bound_curved`]).
 
 use super::Form;
-use super::quadratic::interpolate;
+use super::interpolate::{Bends, interpolate};
 use crate::model::Activation;
 use crate::num::{Interval, dot_error, nonnegative_sum};
-use crate::relax::{Graph, STEPS_PER_UNIT, curvature, third_derivative, value};
+use crate::relax::{Graph, STEPS_PER_UNIT, curvature, fourth_derivative, third_derivative, value};
 
 /// Ranges up to this radius are narrow: the expansion is then as good as the table.
 const NARROW: f64 = 1.0 / 512.0;
@@ -29,12 +30,19 @@ pub struct Curve {
     reach: f64,
 }
 
-/// `slope x + square (x − m)² + mid ± rad`, where `m` is the centre of the range.
+/// `slope x + square (x − m)² + cube (x − m)³ + mid ± rad`, where `m` is the centre of the range.
 struct Line {
     slope: f64,
     square: f64,
+    cube: f64,
     mid: f64,
     rad: f64,
+}
+
+/// How far the rests of powers of a deviation are from what is known of them.
+struct Powers {
+    square: f64,
+    cube: f64,
 }
 
 impl Curve {
@@ -46,14 +54,14 @@ impl Curve {
     }
 
     fn line(&self, x: Interval) -> Line {
-        let lost = Line { slope: 0.0, square: 0.0, mid: 0.0, rad: f64::INFINITY };
+        let lost = Line { slope: 0.0, square: 0.0, cube: 0.0, mid: 0.0, rad: f64::INFINITY };
         let (m, r) = x.mid_rad();
         if !(m.abs() + r <= self.reach) {
             return lost;
         }
         if self.activation == Activation::Relu && !(x.lo() < 0.0 && x.hi() > 0.0) {
             let slope = if x.lo() >= 0.0 { 1.0 } else { 0.0 };
-            return Line { slope, square: 0.0, mid: 0.0, rad: 0.0 };
+            return Line { slope, square: 0.0, cube: 0.0, mid: 0.0, rad: 0.0 };
         }
         if self.activation != Activation::Relu && r <= NARROW { self.narrow(m, r) } else { self.wide(x) }
     }
@@ -68,23 +76,22 @@ impl Curve {
         // φ(x) − slope x = φ(m) − slope m + (φ'(m) − slope)(x − m) ± M r²/2; m ± h is rounded, by much less than h.
         let off = off + bend * STEP;
         let (mid, rad) = (at(m) - m * slope).mid_rad();
-        Line { slope, square: 0.0, mid, rad: nonnegative_sum(rad + off * r + bend * r * r / 2.0) }
+        Line { slope, square: 0.0, cube: 0.0, mid, rad: nonnegative_sum(rad + off * r + bend * r * r / 2.0) }
     }
 
-    /// The parabola around `m`, for arguments within `r` of it; the rest of `(x − m)²` is known to within `off`.
-    fn parabola(&self, m: f64, r: f64, off: f64) -> Option<Line> {
+    /// The parabola around `m`, for arguments within `r` of it.
+    fn parabola(&self, m: f64, r: f64, off: &Powers) -> Option<Line> {
         let third = third_derivative(self.activation)?;
         if !(m.abs() + r <= self.reach) {
             return None;
         }
-        let centre = Interval::point(m);
-        let fit = interpolate(|t| value(self.activation, centre + t), r, third);
-        let (slope, square) = (fit.slope, fit.square);
-        let lost = square.abs() * off;
         if r < TABULATED {
-            let (mid, rad) = (Interval::point(fit.constant) - centre * slope).mid_rad();
-            return Some(Line { slope, square, mid, rad: nonnegative_sum(rad + fit.rad + lost) });
+            return Some(self.polynomial(2, m, r, Bends { third, fourth: f64::INFINITY }, off));
         }
+        let centre = Interval::point(m);
+        let fit =
+            interpolate(2, |t| value(self.activation, centre + t), r, Bends { third, fourth: f64::INFINITY });
+        let (slope, square) = (fit.slope, fit.square);
         // slope x + square (x − m)² is a x + square x² + square m²; the rounding of a counts for arguments of this size.
         let a = slope - 2.0 * square * m;
         let rounding = dot_error(3, (slope.abs() + 2.0 * (square * m).abs()) * (m.abs() + r));
@@ -94,7 +101,24 @@ impl Curve {
         let greatest = -self.graph.lower_bound_curved(-1.0, 0.0, -a, -square, l, u);
         let shift = centre.square() * square;
         let (mid, rad) = (Interval::new(least, greatest) - shift).mid_rad();
-        Some(Line { slope, square, mid, rad: nonnegative_sum(rad + rounding + lost) })
+        let rad = nonnegative_sum(rad + rounding + square.abs() * off.square);
+        Some(Line { slope, square, cube: 0.0, mid, rad })
+    }
+
+    /// The cubic polynomial around `m`, for arguments within `r` of it.
+    fn cubic(&self, m: f64, r: f64, off: &Powers) -> Option<Line> {
+        let fourth = fourth_derivative(self.activation)?;
+        let is_covered = m.abs() + r <= self.reach;
+        is_covered.then(|| self.polynomial(3, m, r, Bends { third: f64::INFINITY, fourth }, off))
+    }
+
+    fn polynomial(&self, degree: u8, m: f64, r: f64, bends: Bends, off: &Powers) -> Line {
+        let centre = Interval::point(m);
+        let fit = interpolate(degree, |t| value(self.activation, centre + t), r, bends);
+        let (mid, rad) = (Interval::point(fit.constant) - centre * fit.slope).mid_rad();
+        let lost = fit.square.abs() * off.square + fit.cube.abs() * off.cube;
+        let rad = nonnegative_sum(rad + fit.rad + lost);
+        Line { slope: fit.slope, square: fit.square, cube: fit.cube, mid, rad }
     }
 
     fn wide(&self, x: Interval) -> Line {
@@ -105,7 +129,7 @@ impl Curve {
         let least = self.graph.lower_bound(1.0, 0.0, slope, l, u);
         let greatest = -self.graph.lower_bound(-1.0, 0.0, -slope, l, u);
         let (mid, rad) = Interval::new(least, greatest).mid_rad();
-        Line { slope, square: 0.0, mid, rad }
+        Line { slope, square: 0.0, cube: 0.0, mid, rad }
     }
 }
 
@@ -120,23 +144,36 @@ impl Form {
     /// `φ(x_i)`, where `x_i` is also known to lie in `within_i`.
     #[must_use]
     pub fn activated(self, curve: &Curve, within: &[Interval]) -> Form {
-        let squares = self.groups.iter().any(|group| group.squares).then(|| self.deviation_product(&self));
+        let powers = self.tracked().map(|group| {
+            let deviation = Form { mid: vec![0.0; self.width()], ..self.clone() };
+            let square = self.deviation_product(&self);
+            let cube = (group.degree == 3).then(|| deviation.product(&square));
+            (square, cube)
+        });
         let radius = self.radius();
         let line = |(i, (x, w)): (usize, (&Interval, &Interval))| {
             let line = curve.line(Interval::new(x.lo().max(w.lo()), x.hi().min(w.hi())));
-            let parabola = squares.as_ref().and_then(|s| curve.parabola(self.mid[i], radius[i], s.err[i]));
-            parabola.filter(|parabola| !(line.rad <= parabola.rad)).unwrap_or(line)
+            let Some((square, cube)) = &powers else { return line };
+            let off =
+                Powers { square: square.err[i], cube: cube.as_ref().map_or(f64::INFINITY, |x| x.err[i]) };
+            let parabola = curve.parabola(self.mid[i], radius[i], &off);
+            let cubic = cube.as_ref().and_then(|_| curve.cubic(self.mid[i], radius[i], &off));
+            // What is known of the dependence is worth as much as a narrower line.
+            [parabola, cubic]
+                .into_iter()
+                .flatten()
+                .fold(line, |best, other| if best.rad <= other.rad { best } else { other })
         };
         let lines: Vec<Line> = self.ranges().iter().zip(within).enumerate().map(line).collect();
         let of = |part: fn(&Line) -> f64| lines.iter().map(part).collect::<Vec<f64>>();
         let affine = self.times(&of(|l| l.slope)).shifted(&of(|l| l.mid)).widened(&of(|l| l.rad));
-        match squares {
-            // The error of the squares is in the radii already.
-            Some(squares) => {
-                let known = Form { err: vec![0.0; squares.width()], ..squares };
-                affine.plus(&known.times(&of(|l| l.square)))
-            }
-            None => affine,
+        let Some((square, cube)) = powers else { return affine };
+        // The errors of the powers are in the radii already.
+        let known = |form: Form| Form { err: vec![0.0; form.width()], ..form };
+        let form = affine.plus(&known(square).times(&of(|l| l.square)));
+        match cube {
+            Some(cube) => form.plus(&known(cube).times(&of(|l| l.cube))),
+            None => form,
         }
     }
 }

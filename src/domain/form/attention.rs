@@ -9,13 +9,13 @@
 //! ```
 //!
 //! where `Σ w_j a_j` is zero up to rounding, so `Z − 1` is of second order. `E` is `a` and a remainder within
-//! `[0, e^a − 1 − a]`, or a quadratic polynomial of `a` ([`interpolate`]) where squares are kept track of. Where scores vary too much for this,
+//! `[0, e^a − 1 − a]`, or a polynomial of `a` ([`interpolate`]) where products of symbols are kept track of; `1/Z` likewise. Where scores vary too much for this,
 //! each entry takes the exact range of a softmax-weighted sum over boxes ([`Weights`]) instead.
 
 use ndarray::{Array2, s};
 
 use super::super::softmax::Weights;
-use super::quadratic::{Quadratic, interpolate, span};
+use super::interpolate::{Bends, Fit, interpolate, span};
 use super::{Form, Map, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, exp, ln, nonnegative_sum};
 
@@ -41,6 +41,9 @@ const SMALL: f64 = 0.05;
 
 /// Remainders up to this stay in the error radii: not worth symbols.
 const NEGLIGIBLE: f64 = 1e-11;
+
+/// Largest deviation of `Z`, as a share of it, that is worth a polynomial.
+const MODERATE: f64 = 0.5;
 
 /// Least logarithm of a weight.
 const LEAST: f64 = -600.0;
@@ -127,9 +130,9 @@ impl Form {
     fn meet_box(mut self, sources: &[&Source], scores: &[Interval]) -> Form {
         let weights = Weights::new(scores.iter().map(std::slice::from_ref));
         let values: Vec<Vec<Interval>> = sources.iter().map(|source| source.value.ranges()).collect();
-        let radius = match self.groups.iter().find(|group| group.squares) {
+        let radius = match self.tracked() {
             // What is known of the dependence on a group is worth more than a narrow range.
-            Some(&group) => self.parts(group).rest,
+            Some(group) => self.parts(group).rest,
             None => self.radius(),
         };
         for i in 0..self.width() {
@@ -171,17 +174,15 @@ fn beyond_linear(x: Interval) -> f64 {
 /// `e^a − 1`, with a symbol for the remainder of each entry.
 fn exponential(a: Form, symbols: &mut Symbols) -> Form {
     let ranges = a.ranges();
-    let form = if a.groups.iter().any(|group| group.squares) {
+    let form = if let Some(group) = a.tracked() {
         let fit = |a: Interval| {
             let size = a.magnitude();
-            interpolate(exp, size, exp(Interval::point(span(size))).hi())
+            let bend = exp(Interval::point(span(size))).hi();
+            interpolate(group.degree, exp, size, Bends { third: bend, fourth: bend })
         };
-        let fits: Vec<Quadratic> = ranges.into_iter().map(fit).collect();
-        let of = |part: fn(&Quadratic) -> f64| fits.iter().map(part).collect::<Vec<f64>>();
-        let squares = a.product(&a).times(&of(|fit| fit.square));
-        let linear = a.times(&of(|fit| fit.slope));
         // Close to one, the constants less one are exact.
-        linear.plus(&squares).shifted(&of(|fit| fit.constant - 1.0)).widened(&of(|fit| fit.rad))
+        let less_one = |fit: Fit| Fit { constant: fit.constant - 1.0, ..fit };
+        a.fitted(&ranges.into_iter().map(fit).map(less_one).collect::<Vec<Fit>>())
     } else {
         let half: Vec<f64> = ranges.into_iter().map(|a| beyond_linear(a) / 2.0).collect();
         a.shifted(&half).widened(&half)
@@ -217,8 +218,27 @@ fn mix(sources: &[&Source], a: Form, w: &[f64], symbols: &mut Symbols) -> Form {
     let terms: Vec<(f64, &Form)> =
         of_values.chain(products.iter().map(|p| (1.0, p))).chain([(1.0, &levered)]).collect();
     let form = Form::combination(&terms).widened(&passed);
+    if let Some(inverse) = reciprocal(e.total().plus(&Form::of_intervals(&[total]))) {
+        return inverse.product(&form).shifted(&centre);
+    }
     let (factor, spread) = inverse.mid_rad();
     // The error 1/Z − factor multiplies what is there: its range, not its magnitude.
     let reach: Vec<f64> = form.ranges().iter().map(|x| x.magnitude() * spread).collect();
     form.times(&vec![factor; width]).widened(&reach).shifted(&centre)
+}
+
+/// `1/z` as a polynomial, for a form of width one well above zero that keeps track of products: the derivatives of `1/(z0 + t)` are
+/// at most `6/(z0 − |t|)⁴` and `24/(z0 − |t|)⁵` in size.
+fn reciprocal(z: Form) -> Option<Form> {
+    let degree = z.tracked()?.degree;
+    let centre = Interval::point(z.mid[0]);
+    let size = z.radius()[0];
+    let least = centre - Interval::point(span(size));
+    if !(least.lo() > 0.0 && size <= MODERATE * z.mid[0]) {
+        return None;
+    }
+    let third = Interval::point(6.0) / least.square().square();
+    let bends = Bends { third: third.hi(), fourth: (third * 4.0 / least).hi() };
+    let fit = interpolate(degree, |t| (centre + t).recip(), size, bends);
+    Some(z.shifted(&[-centre.mid_rad().0]).fitted(&[fit]))
 }

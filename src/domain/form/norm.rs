@@ -14,7 +14,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::quadratic::{interpolate, span};
+use super::interpolate::{Bends, interpolate, span};
 use super::{Form, Map, Shape, Symbols, worse};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
@@ -67,7 +67,7 @@ impl Sphere {
     #[must_use]
     pub fn apply(self, x: &Form, symbols: &mut Symbols) -> Normalised {
         let y = self.centre(x);
-        if let Some(linear) = self.second_order(&y) {
+        if let Some(linear) = self.polynomial(&y) {
             let delta = Form::point(vec![0.0; y.width()]);
             return Normalised { linear, delta, gamma: 0.0, length: 0.0, sphere: self };
         }
@@ -93,12 +93,10 @@ impl Sphere {
     /// ẑ = y S^{−1/2} (1 + u)^{−1/2}.
     /// ```
     ///
-    /// The last factor is interpolated; its third derivative is at most `(15/8)(1 − |u|)^{−7/2}` in size. `None` where squares
-    /// are not kept track of, or `u` may be large.
-    fn second_order(self, y: &Form) -> Option<Form> {
-        if !y.groups.iter().any(|group| group.squares) {
-            return None;
-        }
+    /// The last factor is interpolated; its third derivative is at most `(15/8)(1 − |u|)^{−7/2}` in size, its fourth
+    /// `(105/16)(1 − |u|)^{−9/2}`. `None` where products are not kept track of, or `u` may be large.
+    fn polynomial(self, y: &Form) -> Option<Form> {
+        let degree = y.tracked()?.degree;
         let d = Interval::point(y.width() as f64);
         let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
         let s = square / d + Interval::point(self.eps);
@@ -110,11 +108,10 @@ impl Sphere {
         }
         let rest = Interval::ONE - Interval::point(span(size));
         let third = Interval::point(15.0 / 8.0) / (rest * rest.square() * rest.sqrt());
-        let root = interpolate(|u| (Interval::ONE + u).sqrt().recip(), size, third.hi());
-        let g = Form::combination(&[(root.slope, &u), (root.square, &u.product(&u))])
-            .shifted(&[root.constant])
-            .widened(&[root.rad])
-            .times_enclosed(s.sqrt().recip());
+        let fourth = third * Interval::point(7.0 / 2.0) / rest;
+        let bends = Bends { third: third.hi(), fourth: fourth.hi() };
+        let root = interpolate(degree, |u| (Interval::ONE + u).sqrt().recip(), size, bends);
+        let g = u.fitted(&[root]).times_enclosed(s.sqrt().recip());
         Some(g.product(y))
     }
 
