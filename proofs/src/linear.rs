@@ -120,7 +120,7 @@ impl Linear {
             for (k, weights) in self.digits.iter().enumerate() {
                 let row = &weights[r * self.columns..][..self.columns];
                 for (l, digits) in x.digits.iter().enumerate() {
-                    middle += dot(row, digits) << (DIGIT * (k + l));
+                    middle += exact_dot(row, digits) << (DIGIT * (k + l));
                 }
             }
             let radius = norm * &x.radius;
@@ -134,11 +134,21 @@ impl Linear {
 }
 
 /// `Σ x_i y_i` of digits, exactly.
-fn dot(x: &[i64], y: &[i64]) -> IBig {
-    let chunk = |(x, y): (&[i64], &[i64])| {
-        x.iter().zip(y).map(|(x, y)| i128::from(*x) * i128::from(*y)).sum::<i128>()
-    };
-    x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(chunk).map(IBig::from).sum()
+fn exact_dot(x: &[i64], y: &[i64]) -> IBig {
+    x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(|(x, y)| IBig::from(dot(x, y))).sum()
+}
+
+/// `Σ x_i y_i`; the caller knows that it fits.
+pub(crate) fn dot(x: &[i64], y: &[i64]) -> i128 {
+    let product = |x: i64, y: i64| i128::from(x) * i128::from(y);
+    // Two sums side by side, as each waits for its last term.
+    let ((x, last_x), (y, last_y)) = (x.as_chunks::<2>(), y.as_chunks::<2>());
+    let (mut even, mut odd) = (0, 0);
+    for ([a, b], [c, d]) in x.iter().zip(y) {
+        even += product(*a, *c);
+        odd += product(*b, *d);
+    }
+    even + odd + last_x.iter().zip(last_y).map(|(x, y)| product(*x, *y)).sum::<i128>()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Work on all cores with answers as if one core had done it: the same on many items, and on the nodes of a tree.
+//! Work on all cores with answers as if one core had done it: the same on many items, two things at once, and the nodes of a tree.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -28,6 +28,18 @@ pub(crate) fn each<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync) ->
     });
     all.sort_by_key(|(i, _)| *i);
     all.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Both answers, worked on side by side.
+pub(crate) fn both<A: Send, B: Send>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let worker = scope.spawn(first);
+        let b = second();
+        match worker.join() {
+            Ok(a) => (a, b),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Visits the nodes of a tree, whose numbers grow from a node to its children: `visit` says what the children are. The answer is that
@@ -62,7 +74,7 @@ pub(crate) fn tree<T: Send + Sync, E: Send>(
 
 #[cfg(test)]
 mod tests {
-    use super::{each, tree};
+    use super::{both, each, tree};
     use std::sync::Mutex;
 
     #[test]
@@ -83,6 +95,11 @@ mod tests {
             };
             assert_eq!(tree((0, ()), visit), Err(300));
         }
+    }
+
+    #[test]
+    fn two_answers_keep_their_places() {
+        assert_eq!(both(|| 1, || "two"), (1, "two"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use dashu_base::{Abs, BitTest};
 use dashu_int::IBig;
 
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
+use crate::linear::dot;
+use crate::parallel::each;
 use crate::reject::Reject;
 
 /// Bits of an entry.
@@ -37,11 +39,6 @@ pub(super) fn too_large() -> Reject {
         what: "a number of a block proof",
         why: "it is too large for fixed-point arithmetic",
     }
-}
-
-/// `Σ x_i y_i`, exactly; the caller knows that it fits.
-pub(super) fn dot(x: &[i64], y: &[i64]) -> i128 {
-    x.iter().zip(y).map(|(x, y)| i128::from(*x) * i128::from(*y)).sum()
 }
 
 /// A lower bound in units of `2^-SUM_PLACES`.
@@ -111,11 +108,17 @@ impl Table {
 
     /// `[i][j]`: the product of row `i` and row `j` of `other`, `j` in `rows`.
     pub fn products(&self, other: &Table, rows: Range<usize>) -> Result<Table, Reject> {
+        /// Multiplications that are worth a thread.
+        const MANY: usize = 1 << 16;
         let radius = self.product_radius(other)?;
-        let ours = self.mids.chunks(self.width.max(1));
         let theirs = &other.mids[rows.start * other.width..rows.end * other.width];
         let theirs = || theirs.chunks_exact(other.width.max(1));
-        let exact: Vec<i128> = ours.flat_map(|x| theirs().map(move |y| dot(x, y))).collect();
+        let of = |ours: &&[i64]| -> Vec<i128> {
+            ours.chunks(self.width.max(1)).flat_map(|x| theirs().map(move |y| dot(x, y))).collect()
+        };
+        let together = MANY / (rows.len() * self.width).max(1) + 1;
+        let parts: Vec<&[i64]> = self.mids.chunks(together * self.width.max(1)).collect();
+        let exact = each(&parts, of).concat();
         Table::settle(rows.len(), &exact, radius, self.places + other.places, MOST_PLACES)
     }
 

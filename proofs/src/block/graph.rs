@@ -23,6 +23,7 @@ use dashu_int::IBig;
 use crate::forward::activate;
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::network::Activation;
+use crate::parallel::each;
 use crate::reject::Reject;
 
 use super::fixed::too_large;
@@ -68,13 +69,13 @@ impl Graph {
             return Err(Reject::NotCovered { why: "neurons whose arguments may exceed 2047".into() });
         }
         // φ(−s) = φ(s) − s for each of them.
-        let mut ends = Vec::new();
-        for i in 0..=last {
-            let value = activate(activation, &Interval::scaled(&IBig::from(i), -9));
+        let ends = each(&(0..=last).collect::<Vec<_>>(), |i| {
+            let value = activate(activation, &Interval::scaled(&IBig::from(*i), -9));
             let unit = FRACTION_BITS - 40;
             let end = |n: IBig| i64::try_from(n).map_err(|_| too_large());
-            ends.push([end(shift_down(value.lo(), unit))?, end(shift_up(value.hi(), unit))?]);
-        }
+            Ok([end(shift_down(value.lo(), unit))?, end(shift_up(value.hi(), unit))?])
+        });
+        let ends: Vec<[i64; 2]> = ends.into_iter().collect::<Result<_, Reject>>()?;
         let mirrored = |i: i32| {
             let at = |i: i32| ends[usize::try_from(i).expect("not negative")];
             let s = i64::from(i) << (TABLE_PLACES - GRID_BITS);

@@ -13,10 +13,11 @@
 
 use std::sync::Arc;
 
+use crate::linear::dot;
 use crate::reject::Reject;
 
 use super::exponential::{SCORE_PLACES, exp_minus};
-use super::fixed::{Table, dot, too_large};
+use super::fixed::{Table, too_large};
 use super::tables::{HeadTables, Network};
 
 /// Newton steps take about five; a sequence without end can't be, but a limit costs nothing.
@@ -179,7 +180,8 @@ impl Weights {
         if query.largest_product(key) >> shift >= 1 << 60 || error >= 1 << 60 {
             return Err(too_large());
         }
-        let score = |q: &[i64], k: &[i64]| i64::try_from(dot(q, k) >> shift).map_err(|_| too_large());
+        let narrow = |s: i128| i64::try_from(s).map_err(|_| too_large());
+        let score = |q: &[i64], k: &[i64]| narrow(dot(q, k) >> shift);
         let pairs_at = |(j, held): (usize, &Vec<u32>)| -> Vec<usize> {
             held.iter().map(|token| network.pair(j + 1, *token)).collect()
         };
@@ -190,18 +192,19 @@ impl Weights {
             let pair = network.pair(free.len() + 1, *u);
             let q = query.row(pair);
             let mean = score(q, &mean_key)?;
-            queries.push((q, mean));
+            // In the unit of products, where it fits as they do.
+            queries.push((q, i128::from(mean) << shift));
             own.push(score(q, key.row(pair))? - mean);
         }
         let (mut low, mut high) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
         for pair in pairs {
-            let (k, mut least, mut most) = (key.row(pair), i64::MAX, i64::MIN);
+            let (k, mut least, mut most) = (key.row(pair), i128::MAX, i128::MIN);
             for (q, mean) in &queries {
-                let s = score(q, k)? - mean;
+                let s = dot(q, k) - mean;
                 (least, most) = (least.min(s), most.max(s));
             }
-            low.push(least);
-            high.push(most);
+            low.push(narrow(least >> shift)?);
+            high.push(narrow(most >> shift)?);
         }
         // Another common factor: the highest weight becomes 1.
         let top = high.iter().chain(&own).copied().max().unwrap_or(0);

@@ -77,11 +77,11 @@ fn normalised(norm: &Norm, x: &Table) -> Result<Table, Reject> {
         if least < 1 {
             return Err(Reject::NoEnclosure { what: "a norm", why: "a divisor may be zero" });
         }
-        let quotients = || row.iter().map(|c| (i128::from(*c) << UNIT).div_euclid(root));
-        let size = quotients().map(|z| (z.abs() >> UNIT) + 1).max().unwrap_or(0);
+        let quotients: Vec<i128> = row.iter().map(|c| (i128::from(*c) << UNIT).div_euclid(root)).collect();
+        let size = quotients.iter().map(|z| (z.abs() >> UNIT) + 1).max().unwrap_or(0);
         let error = size.checked_mul(e + 2).and_then(|n| (n + e).checked_mul(1 << UNIT));
         radius = radius.max(error.ok_or_else(too_large)?.div_euclid(least) + 2);
-        exact.extend(quotients());
+        exact.extend(quotients);
     }
     let z = Table::settle(x.width(), &exact, radius, UNIT, MOST_PLACES)?;
     let scaled = z.scaled(&Table::new(&[norm.gain.intervals()])?)?;

@@ -12,11 +12,12 @@ use crate::folder::Folder;
 use crate::forward::{row, sum};
 use crate::head::index;
 use crate::interval::Interval;
+use crate::linear::dot;
 use crate::network::Layer;
 use crate::reject::{CheckError, Reject};
 
 use super::exponential::{SCORE_PLACES, exp_minus};
-use super::fixed::{Table, dot, too_large};
+use super::fixed::{Table, too_large};
 use super::heads::projections;
 use super::tables::{MOST, MOST_HEADS, MOST_POSITIONS, not_covered};
 

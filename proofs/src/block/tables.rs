@@ -14,7 +14,8 @@ use crate::format::MAX_MULTIPLIER;
 use crate::forward::{dot, row};
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::linear::Linear;
-use crate::network::{Layer, Mlp};
+use crate::network::{Attention, Layer, Mlp};
+use crate::parallel::both;
 use crate::reject::{CheckError, Reject};
 
 use super::dual::rho_interval;
@@ -159,10 +160,6 @@ impl Network {
         }
 
         let output_bias: Vec<Interval> = (0..width).map(|r| attention.output.bias(r)).collect();
-        let Inputs { residual: x, read: input } =
-            Inputs::new(embed, positions, longest, attention.norm.as_ref(), (&output_bias, centring))?;
-        let n_pairs = longest * vocabulary;
-
         let (mut up, mut up_bias) = fold_up(before, mlp)?;
         for direction in directions {
             up.push(argument(direction, width)?);
@@ -171,48 +168,43 @@ impl Network {
         let range = ranges(&up, &up_bias)?;
         let last_point = range[..neurons].iter().flatten().map(|i| i.abs()).max().unwrap_or(0) + 1;
         let (up_columns, up) = (Table::new(&transposed(&up))?, Table::new(&up)?);
-        let heads: Result<_, CheckError> = (0..attention.n_heads)
-            .map(|h| {
-                let [query, key, value] = projections(attention, h, projected)?;
-                let of = |rows: &[Vec<Interval>]| input.products(&Table::new(rows)?, 0..rows.len());
-                let turned = |rows: &[Vec<Interval>]| turned(attention, of(rows)?, vocabulary);
-                let value = of(&value)?;
-                let up_value = up.products(&value, 0..n_pairs)?;
-                let value_columns = value.transposed();
-                Ok(HeadTables { query: turned(&query)?, key: turned(&key)?, value, up_value, value_columns })
-            })
-            .collect();
+        let inside = || {
+            let norm = attention.norm.as_ref();
+            let Inputs { residual: x, read } =
+                Inputs::new(embed, positions, longest, norm, (&output_bias, centring))?;
+            let head = |h: usize| HeadTables::new(attention, h, &read, &up, vocabulary, projected);
+            let heads = (0..attention.n_heads).map(head).collect::<Result<_, Reject>>()?;
+            let up_x = up.products(&x, 0..longest * vocabulary)?;
+            Ok::<(Table, Vec<HeadTables>, Table), Reject>((x, heads, up_x))
+        };
+        let outside = || Ok::<_, Reject>((Graph::new(mlp.activation, last_point)?, logits(head, last)?));
+        let (outside, inside) = both(outside, inside);
+        let ((graph, (logit, logit_bias)), (x, heads, up_x)) = (outside?, inside?);
         let down = transposed(&(0..width).map(|r| mlp.down.row(r)).collect::<Vec<_>>());
         let mut down = down.iter().map(|row| projected(row)).collect::<Result<Vec<_>, _>>()?;
         down.resize(neurons, vec![Interval::from_int(0); width]);
         let down_bias: Vec<Interval> = (0..width).map(|r| mlp.down.bias(r)).collect();
-        let (mut logit, mut logit_bias) = (Vec::new(), Vec::new());
-        for token in 0..vocabulary {
-            let (row, shift) = fold(last, &row(&head.unembed, token))?;
-            logit.push(row);
-            logit_bias.push(head.bias.map_or(shift.clone(), |b| &shift + &b.values[token].interval()));
-        }
         Ok(Network {
             width,
             vocabulary,
             longest,
             neurons,
             centred: centring == Centring::Mean,
-            up_x: up.products(&x, 0..n_pairs)?,
+            up_x,
             x_columns: x.transposed(),
             x,
-            heads: heads?,
+            heads,
             up,
             up_columns,
             up_bias: Table::new(std::slice::from_ref(&up_bias))?,
             up_bias_exact: up_bias,
             down: Table::new(&down)?,
             down_bias: Table::new(&[projected(&down_bias)?])?,
-            logit_columns: Table::new(&transposed(&logit))?,
-            logit_bias: Table::new(&[logit_bias])?,
+            logit_columns: logit,
+            logit_bias,
             epsilon: before.epsilon.clone(),
             last_epsilon: last.epsilon.clone(),
-            graph: Graph::new(mlp.activation, last_point)?,
+            graph,
             range,
         })
     }
@@ -227,6 +219,37 @@ impl Network {
     pub fn pair(&self, length: usize, token: u32) -> usize {
         (length - 1) * self.vocabulary + crate::head::index(token)
     }
+}
+
+impl HeadTables {
+    /// Head h of an attention that reads `[pairs, ·]`.
+    fn new(
+        attention: &Attention,
+        h: usize,
+        read: &Table,
+        up: &Table,
+        vocabulary: usize,
+        reader: impl Fn(&[Interval]) -> Result<Vec<Interval>, Reject>,
+    ) -> Result<HeadTables, Reject> {
+        let [query, key, value] = projections(attention, h, reader)?;
+        let of = |rows: &[Vec<Interval>]| read.products(&Table::new(rows)?, 0..rows.len());
+        let turned = |rows: &[Vec<Interval>]| turned(attention, of(rows)?, vocabulary);
+        let value = of(&value)?;
+        let up_value = up.products(&value, 0..read.rows().count())?;
+        let value_columns = value.transposed();
+        Ok(HeadTables { query: turned(&query)?, key: turned(&key)?, value, up_value, value_columns })
+    }
+}
+
+/// `a_j`, transposed, and `c_j`.
+fn logits(head: &Head, norm: &Norm) -> Result<(Table, Table), Reject> {
+    let of = |token: usize| {
+        let (row, shift) = fold(norm, &row(&head.unembed, token))?;
+        Ok((row, head.bias.map_or(shift.clone(), |b| &shift + &b.values[token].interval())))
+    };
+    let of_tokens = (0..head.vocabulary()).map(of).collect::<Result<Vec<_>, Reject>>()?;
+    let (rows, bias): (Vec<_>, Vec<_>) = of_tokens.into_iter().unzip();
+    Ok((Table::new(&transposed(&rows))?, Table::new(&[bias])?))
 }
 
 /// A direction as `w1_i`.

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::format::{BlockNode, BlockProof, MAX_MULTIPLIER, Split};
+use crate::format::{BlockDual, BlockNode, BlockProof, MAX_MULTIPLIER, Split};
 use crate::head::index;
 use crate::interval::Interval;
 use crate::language::Language;
@@ -33,6 +33,9 @@ pub(super) struct Cell {
     pub open: Arc<Vec<u32>>,
 }
 
+/// Dual vectors that are evaluated at a time.
+const TOGETHER: usize = 4;
+
 /// Checks the tree: nothing is open in any leaf, and the nodes are those of the tree. What is left are at most `limit` prefixes that
 /// have to be evaluated.
 pub(super) fn check(
@@ -50,18 +53,8 @@ pub(super) fn check(
         let node = &proof.nodes[i];
         let mut state = inherited.clone();
         enter(network, &biases, node, &mut state)?;
-        for dual in &node.duals {
-            let Some(longest) = state.cells.iter().map(|cell| cell.hull.length).max() else { break };
-            let bound = Bound::new(network, query, &state.region, dual, longest)?;
-            let mut guess = Guess::new(network);
-            for cell in &mut state.cells {
-                let values = bound.values(network, &cell.hull, &cell.open, &mut guess)?;
-                if values.iter().any(|value| *value > 0) {
-                    let unproved = cell.open.iter().zip(values).filter(|(_, value)| *value <= 0);
-                    cell.open = Arc::new(unproved.map(|(token, _)| *token).collect());
-                }
-            }
-            state.cells.retain(|cell| !cell.open.is_empty());
+        for duals in node.duals.chunks(TOGETHER) {
+            close(network, query, duals, &mut state)?;
         }
         if node.points {
             let mut points = points.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +77,32 @@ pub(super) fn check(
     let mut points = points.into_inner().unwrap_or_else(PoisonError::into_inner);
     points.sort_unstable();
     Ok(points)
+}
+
+/// Takes out of the open pairs of a node what some dual vectors prove.
+fn close(network: &Network, query: &Query, duals: &[BlockDual], state: &mut State) -> Result<(), Reject> {
+    let before: Vec<Cell> = state.cells.clone();
+    let Some(longest) = before.iter().map(|cell| cell.hull.length).max() else { return Ok(()) };
+    let values = |dual: &BlockDual| {
+        let (bound, mut guess) =
+            (Bound::new(network, query, &state.region, dual, longest)?, Guess::new(network));
+        let of = |cell: &Cell| bound.values(network, &cell.hull, &cell.open, &mut guess);
+        Ok(before.iter().map(of).collect::<Vec<Result<Vec<i128>, Reject>>>())
+    };
+    // Nothing is asked of a dual vector when nothing is open any more.
+    for of_cells in each(duals, values) {
+        if state.cells.iter().all(|cell| cell.open.is_empty()) {
+            break;
+        }
+        for ((cell, before), values) in state.cells.iter_mut().zip(&before).zip(of_cells?) {
+            let of_tokens = before.open.iter().zip(values?);
+            let closed: Vec<u32> =
+                of_tokens.filter(|(_, value)| *value > 0).map(|(token, _)| *token).collect();
+            Arc::make_mut(&mut cell.open).retain(|token| closed.binary_search(token).is_err());
+        }
+    }
+    state.cells.retain(|cell| !cell.open.is_empty());
+    Ok(())
 }
 
 /// The number of the node behind each subtree, after checking that the nodes are those of one tree: a split is followed by the
@@ -131,9 +150,11 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
         let least = rho_interval(lo).square() * (&mean_square + &network.epsilon);
         if least.hi() > one.lo() { Err(bad()) } else { Ok(Some(cell)) }
     };
-    let cells: Result<Vec<_>, _> =
-        each(&(1..=network.longest).collect::<Vec<_>>(), of_length).into_iter().collect();
-    let cells: Vec<Cell> = cells?.into_iter().flatten().collect();
+    // The longest take longest, so they come first.
+    let mut cells = each(&(1..=network.longest).rev().collect::<Vec<_>>(), of_length);
+    cells.reverse();
+    let cells: Vec<Option<Cell>> = cells.into_iter().collect::<Result<_, _>>()?;
+    let cells: Vec<Cell> = cells.into_iter().flatten().collect();
     if cells.is_empty() {
         return Err(Reject::LanguageEmpty);
     }
