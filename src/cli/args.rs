@@ -99,7 +99,7 @@ pub struct BoundArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub token: TokenArgs,
-    /// Stop as soon as upper - lower is at most G
+    /// Stop as soon as upper - lower is at most G [default: where prefixes are not enumerated, 0.001]
     #[arg(long, value_name = "G", allow_hyphen_values = true)]
     pub gap: Option<String>,
     #[command(flatten)]

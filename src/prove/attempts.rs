@@ -40,6 +40,8 @@ const STRAIGHT: f64 = 0.4;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// Time for gaps if there is no limit.
 const WITHOUT_DEADLINE: Duration = Duration::from_secs(600);
+/// Gap that is worth time where none is named.
+const WORTH: f64 = 1e-3;
 /// Beyond it log-odds lose their meaning.
 const MOST: f64 = 1.0 - 1e-9;
 
@@ -89,7 +91,7 @@ impl Attempts<'_> {
     /// the others.
     pub fn open(&self, all: &[Bounds]) -> Vec<usize> {
         let wanted = |&i: &usize| match self.gap() {
-            Some(worth) => gap(&all[i]) > worth.max(1e-3),
+            Some(worth) => gap(&all[i]) > worth,
             None => !self.undecided(&all[i]).is_empty(),
         };
         let mut open: Vec<usize> = (0..all.len()).filter(wanted).collect();
@@ -158,7 +160,7 @@ impl Attempts<'_> {
         let mut plans: Vec<(f64, f64)> = open.iter().map(|&i| (gap(&all[i]), least)).collect();
         while !limits.expired() {
             let promise = |k: &usize| plans[*k].0 / next[*k].as_secs_f64().max(1e-9);
-            let wide = (0..open.len()).filter(|&k| gap(&all[open[k]]) > worth.max(1e-3) && plans[k].1 < LAST);
+            let wide = (0..open.len()).filter(|&k| gap(&all[open[k]]) > worth && plans[k].1 < LAST);
             let Some(k) = wide.max_by(|a, b| promise(a).total_cmp(&promise(b))) else { break };
             let i = open[k];
             let (floor, last) = (all[i].lower(), all[i].upper);
@@ -182,7 +184,7 @@ impl Attempts<'_> {
     /// A gap that is worth some time.
     fn gap(&self) -> Option<f64> {
         match self.aim {
-            Aim::Narrow { gap } => Some(gap),
+            Aim::Narrow { gap } => Some(if gap > 0.0 { gap } else { WORTH }),
             Aim::Exceed(_) => self.refine,
             // Bounds on the excess of a predicate are no probabilities.
             Aim::Violate(_) => None,
