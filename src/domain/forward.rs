@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::form::{Form, Source, Symbols};
-use super::network::{Heads, Network, Step};
+use super::network::{Heads, Network, Neurons, Projection, Step};
 use super::softmax::Weights;
 use crate::model::TokenId;
 use crate::num::Interval;
@@ -94,63 +94,63 @@ impl Run<'_> {
                 forms.into_iter().map(move |residual| Cell { position: first + i, residual })
             })
             .collect();
-        let last_attention = self.network.steps.iter().rposition(|s| matches!(s, Step::Attention(_)));
+        let last_attention = self.network.steps.iter().rposition(|step| step.heads().is_some());
         let mut nth = 0;
         for (i, step) in self.network.steps.iter().enumerate() {
-            let phase = 2 * i as u64 + 1;
-            match step {
-                Step::Attention(heads) => {
-                    let inputs = self.each(&cells, phase, |cell, symbols| normalised(heads, cell, symbols));
-                    let sources = self.each_pair(&cells, &inputs, |cell, z| self.sources(heads, cell, z));
-                    let mut table: Vec<Vec<Sources>> = vec![Vec::new(); n_positions];
-                    for (cell, own) in cells.iter().zip(sources) {
-                        table[cell.position - first].push(own);
-                    }
-                    // Nothing after the last attention reads any position but the last.
-                    let mut queries: Vec<(Cell, Form)> = cells.into_iter().zip(inputs).collect();
-                    if Some(i) == last_attention {
-                        queries.retain(|(cell, _)| cell.position + 1 == first + n_positions);
-                    }
-                    let before = self.known.layers.get(nth).map_or(&[][..], Vec::as_slice);
-                    // Which alternative of its position a cell is.
-                    let mut index = vec![0usize; n_positions];
-                    let numbered: Vec<(usize, Cell, Form)> = queries
-                        .into_iter()
-                        .map(|(cell, z)| {
-                            let own = &mut index[cell.position - first];
-                            *own += 1;
-                            (*own - 1, cell, z)
-                        })
-                        .collect();
-                    cells = numbered
-                        .into_par_iter()
-                        .enumerate()
-                        .map(|(n, (own, cell, z))| {
-                            let mut symbols = supply(phase + 1, n);
-                            let mixed = self.attend(heads, before, &table, &cell, (own, &z), &mut symbols);
-                            let added = match self.detail {
-                                Detail::Symbols => mixed.map_absorbing(&heads.output, &mut symbols),
-                                Detail::Boxes => mixed.map(&heads.output),
-                            };
-                            self.step(cell, &added, &mut symbols)
-                        })
-                        .collect();
-                    see(table);
-                    nth += 1;
-                }
+            let phase = 4 * i as u64 + 1;
+            let (heads, beside) = match step {
                 Step::Mlp(neurons) => {
-                    cells = cells
-                        .into_par_iter()
-                        .enumerate()
-                        .map(|(n, cell)| {
-                            let mut symbols = supply(phase, n);
-                            let keep = self.detail == Detail::Symbols;
-                            let added = neurons.apply(&cell.residual, &mut symbols, keep);
-                            self.step(cell, &added, &mut symbols)
-                        })
-                        .collect();
+                    let fire = |(n, cell): (usize, Cell)| {
+                        let added = self.fire(neurons, &cell, supply(phase, n));
+                        self.step(cell, &added, &mut supply(phase + 1, n))
+                    };
+                    cells = cells.into_par_iter().enumerate().map(fire).collect();
+                    continue;
                 }
+                Step::Attention(heads) => (heads.as_ref(), None),
+                Step::Parallel(both) => (&both.0, Some(&both.1)),
+            };
+            let inputs = self.each(&cells, phase, |cell, symbols| normalised(heads, cell, symbols));
+            let sources = self.each_pair(&cells, &inputs, phase + 1, |cell, z, symbols| {
+                self.sources(heads, cell, z, symbols)
+            });
+            let mut table: Vec<Vec<Sources>> = vec![Vec::new(); n_positions];
+            for (cell, own) in cells.iter().zip(sources) {
+                table[cell.position - first].push(own);
             }
+            // Nothing after the last attention reads any position but the last.
+            let mut queries: Vec<(Cell, Form)> = cells.into_iter().zip(inputs).collect();
+            if Some(i) == last_attention {
+                queries.retain(|(cell, _)| cell.position + 1 == first + n_positions);
+            }
+            let before = self.known.layers.get(nth).map_or(&[][..], Vec::as_slice);
+            // Which alternative of its position a cell is.
+            let mut index = vec![0usize; n_positions];
+            let numbered: Vec<(usize, Cell, Form)> = queries
+                .into_iter()
+                .map(|(cell, z)| {
+                    let own = &mut index[cell.position - first];
+                    *own += 1;
+                    (*own - 1, cell, z)
+                })
+                .collect();
+            cells = numbered
+                .into_par_iter()
+                .enumerate()
+                .map(|(n, (own, cell, z))| {
+                    let beside = beside.map(|neurons| self.fire(neurons, &cell, supply(phase + 2, n)));
+                    let mut symbols = supply(phase + 3, n);
+                    let mixed = self.attend(heads, before, &table, &cell, (own, &z), &mut symbols);
+                    let added = match self.detail {
+                        Detail::Symbols => mixed.map_absorbing(&heads.output, &mut symbols),
+                        Detail::Boxes => mixed.map(&heads.output),
+                    };
+                    let added = beside.iter().fold(added, |sum, beside| sum.plus(beside));
+                    self.step(cell, &added, &mut symbols)
+                })
+                .collect();
+            see(table);
+            nth += 1;
         }
         let last = first + n_positions - 1;
         cells.into_iter().filter(|cell| cell.position == last).map(|cell| cell.residual).collect()
@@ -169,9 +169,16 @@ impl Run<'_> {
         &self,
         cells: &[Cell],
         inputs: &[Form],
-        f: impl Fn(&Cell, &Form) -> T + Sync,
+        phase: u64,
+        f: impl Fn(&Cell, &Form, &mut Symbols) -> T + Sync,
     ) -> Vec<T> {
-        cells.par_iter().zip(inputs).map(|(cell, z)| f(cell, z)).collect()
+        let pairs = cells.par_iter().zip(inputs).enumerate();
+        pairs.map(|(n, (cell, z))| f(cell, z, &mut supply(phase, n))).collect()
+    }
+
+    /// What neurons add to a residual.
+    fn fire(&self, neurons: &Neurons, cell: &Cell, mut symbols: Symbols) -> Form {
+        neurons.apply(&cell.residual, &mut symbols, self.detail == Detail::Symbols)
     }
 
     fn step(&self, cell: Cell, added: &Form, symbols: &mut Symbols) -> Cell {
@@ -183,8 +190,9 @@ impl Run<'_> {
         Cell { residual, ..cell }
     }
 
-    fn sources(&self, heads: &Heads, cell: &Cell, z: &Form) -> Sources {
-        let keys = self.network.rotate(z.map(&heads.key), cell.position, heads.head_dim);
+    fn sources(&self, heads: &Heads, cell: &Cell, z: &Form, symbols: &mut Symbols) -> Sources {
+        let keys = heads.project(Projection::Key, z, symbols);
+        let keys = self.network.rotate(keys, cell.position, heads.head_dim);
         let values = z.map(&heads.value);
         let of_head = |h: usize| {
             let (first, last) = (h * heads.head_dim, (h + 1) * heads.head_dim);
@@ -204,7 +212,8 @@ impl Run<'_> {
         symbols: &mut Symbols,
     ) -> Form {
         let first = self.known.tokens.len();
-        let query = self.network.rotate(z.map(&heads.query), cell.position, heads.head_dim);
+        let query = heads.project(Projection::Query, z, symbols);
+        let query = self.network.rotate(query, cell.position, heads.head_dim);
         let earlier = &table[..cell.position - first];
         let own = &table[cell.position - first][own];
         let shared = earlier.iter().all(|column| column.len() == 1);

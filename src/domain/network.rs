@@ -2,7 +2,7 @@
 //!
 //! Products of two `f32` are exact in `f64`; folded biases are sums and therefore enclosed.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 
 use super::form::{Curve, Form, Map, Sphere, Symbols};
 use crate::model::{Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale, TokenId};
@@ -39,6 +39,8 @@ pub struct Network {
 pub(super) enum Step {
     Attention(Box<Heads>),
     Mlp(Box<Neurons>),
+    /// Both at once, of the same residual.
+    Parallel(Box<(Heads, Neurons)>),
 }
 
 /// Self-attention.
@@ -49,10 +51,28 @@ pub(super) struct Heads {
     pub key: Map,
     pub value: Map,
     pub output: Map,
+    /// Norms of query heads and key heads.
+    pub head_norms: Option<[HeadNorm; 2]>,
     pub n_heads: usize,
     pub n_kv_heads: usize,
     pub head_dim: usize,
     pub scale: Interval,
+}
+
+/// What scores are made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Projection {
+    Query,
+    Key,
+}
+
+/// Norm of single heads.
+#[derive(Debug, Clone)]
+pub(super) struct HeadNorm {
+    sphere: Sphere,
+    gain: Vec<f64>,
+    /// Zeros for RMSNorm.
+    shift: Vec<f64>,
 }
 
 /// Feed-forward layer.
@@ -79,7 +99,9 @@ impl Network {
         let steps = model.body.layers.iter().map(|layer| match layer {
             Layer::Attention(attention) => Ok(Step::Attention(Box::new(heads(attention)?))),
             Layer::Mlp(mlp) => Ok(Step::Mlp(Box::new(neurons(mlp)?))),
-            Layer::Parallel(_) => Err(NotApplicable("attention and MLP side by side are not covered".into())),
+            Layer::Parallel(both) => {
+                Ok(Step::Parallel(Box::new((heads(&both.attention)?, neurons(&both.mlp)?))))
+            }
             Layer::Norm(_) => Err(NotApplicable("a norm on the residual itself is not covered".into())),
             Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => {
                 Err(NotApplicable("recurrent layers are not covered".into()))
@@ -150,7 +172,53 @@ impl Network {
     }
 }
 
+impl Step {
+    /// Its attention.
+    pub fn heads(&self) -> Option<&Heads> {
+        match self {
+            Step::Attention(heads) => Some(heads),
+            Step::Parallel(both) => Some(&both.0),
+            Step::Mlp(_) => None,
+        }
+    }
+}
+
+impl HeadNorm {
+    fn new(norm: &Norm) -> Result<HeadNorm, NotApplicable> {
+        let (gain, shift) = match norm {
+            Norm::Layer { gain, bias, .. } => (gain, bias.as_ref()),
+            Norm::Rms { gain, .. } => (gain, None),
+        };
+        let wide = |x: &Array1<f32>| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let shift = shift.map_or_else(|| vec![0.0; gain.len()], wide);
+        Ok(HeadNorm { sphere: sphere(norm)?, gain: wide(gain), shift })
+    }
+
+    /// The norm of every head of `[heads · head_dim]`.
+    pub fn apply(&self, x: &Form, symbols: &mut Symbols) -> Form {
+        let dim = self.gain.len();
+        let head = |h: usize, symbols: &mut Symbols| {
+            let z = self.sphere.apply(&x.slice(h * dim, (h + 1) * dim), symbols).into_form(symbols);
+            z.times(&self.gain).shifted(&self.shift)
+        };
+        let heads: Vec<Form> = (0..x.width() / dim).map(|h| head(h, symbols)).collect();
+        Form::join(&heads)
+    }
+}
+
 impl Heads {
+    /// Queries or keys `[heads · head_dim]` of a normalised residual at a position, with the norms of their heads.
+    pub fn project(&self, which: Projection, z: &Form, symbols: &mut Symbols) -> Form {
+        let (map, norm) = match which {
+            Projection::Query => (&self.query, self.head_norms.as_ref().map(|norms| &norms[0])),
+            Projection::Key => (&self.key, self.head_norms.as_ref().map(|norms| &norms[1])),
+        };
+        match norm {
+            Some(norm) => norm.apply(&z.map(map), symbols),
+            None => z.map(map),
+        }
+    }
+
     /// The key/value head that a query head reads.
     pub fn source(&self, head: usize) -> usize {
         head / (self.n_heads / self.n_kv_heads)
@@ -173,9 +241,10 @@ impl Neurons {
 }
 
 fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
-    if layer.head_norms.is_some() {
-        return Err(NotApplicable("norms of query and key heads are not covered".into()));
-    }
+    let head_norms = match &layer.head_norms {
+        Some(norms) => Some([HeadNorm::new(&norms.query)?, HeadNorm::new(&norms.key)?]),
+        None => None,
+    };
     let norm = layer.norm.as_ref();
     let scale = match layer.scale {
         // Head widths are far below 2^53, where the cast is exact.
@@ -189,6 +258,7 @@ fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
         key: fold(&layer.key, norm),
         value: fold(&layer.value, norm),
         output: fold(&layer.output, None),
+        head_norms,
         n_heads: layer.n_heads,
         n_kv_heads: layer.n_kv_heads,
         head_dim: layer.head_dim,

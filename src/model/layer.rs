@@ -57,8 +57,8 @@ impl Activation {
     #[must_use]
     pub fn has_kernel(self) -> bool {
         match self {
-            Activation::Relu | Activation::GeluTanh | Activation::Silu => true,
-            Activation::SquaredRelu | Activation::GeluErf => false,
+            Activation::Relu | Activation::GeluTanh | Activation::GeluErf | Activation::Silu => true,
+            Activation::SquaredRelu => false,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! several instruction sets; without one that has it the library's (slow, and as exact) is called.
 
 mod kernels;
+mod normal;
 mod single;
 
 use std::array::from_fn;
@@ -47,6 +48,11 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     fn constant(parts: (f64, f64)) -> Self;
     /// Floats, exactly.
     fn floats(hi: Lanes) -> Self;
+    /// The number nearest to a sum of two floats, the second at most half a unit in the last place of the first, in each lane.
+    fn sums(hi: Lanes, lo: Lanes) -> Self;
+    /// The same number where `inside` is one, the float `cut` where it is zero.
+    #[must_use]
+    fn within(self, cut: Lanes, inside: Lanes) -> Self;
     /// Nearest floats.
     fn hi(&self) -> &Lanes;
     /// The numbers in these lanes.
@@ -129,6 +135,16 @@ impl Number for Wide {
     #[inline(always)]
     fn floats(hi: Lanes) -> Wide {
         Wide { hi, lo: [0.0; LANES] }
+    }
+
+    #[inline(always)]
+    fn sums(hi: Lanes, lo: Lanes) -> Wide {
+        Wide { hi, lo }
+    }
+
+    #[inline(always)]
+    fn within(self, cut: Lanes, inside: Lanes) -> Wide {
+        Wide { hi: cut, lo: from_fn(|l| inside[l] * self.lo[l]) }
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 //! double-double numbers tell the others apart. A radius that is not small compared with the numbers becomes ∞, and then
 //! another evaluation has to answer.
 //!
-//! Covers attention and MLPs; [`Network::new`] says `None` for other layers.
+//! Covers attention and MLPs, one after the other or side by side; [`Network::new`] says `None` for other layers.
 
 mod attention;
 mod maps;
@@ -16,7 +16,7 @@ mod mlp;
 use std::array::from_fn;
 use std::sync::Arc;
 
-use crate::model::{Attention, Layer, Model, Norm, Positions, TokenId};
+use crate::model::{Layer, Model, Norm, Positions, TokenId};
 use crate::num::precise::rotation;
 use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
 
@@ -45,6 +45,7 @@ pub struct Network<'m> {
 enum Step {
     Attention(Box<Heads>),
     Mlp(Box<Neurons>),
+    Parallel(Box<(Heads, Neurons)>),
 }
 
 /// A norm whose gain and bias went into the maps that read it.
@@ -68,16 +69,6 @@ pub struct Packet<N> {
     cells: Vec<Arc<Vec<Cell<N>>>>,
 }
 
-/// Whether queries and keys have no norms of their own and, with rotary positions, whole heads turn.
-#[must_use]
-pub fn is_plain(layer: &Attention, positions: &Positions) -> bool {
-    let turns_whole_heads = match positions {
-        Positions::Rotary { dim, .. } => *dim == layer.head_dim,
-        Positions::Learned(_) | Positions::None => true,
-    };
-    layer.head_norms.is_none() && turns_whole_heads
-}
-
 /// Logits of eight prefixes.
 #[derive(Debug)]
 pub struct Logits {
@@ -97,16 +88,13 @@ impl<'m> Network<'m> {
             Positions::Learned(_) | Positions::None => (Vec::new(), true),
         };
         let step = |layer: &Layer| match layer {
-            Layer::Attention(layer) if is_plain(layer, &body.positions) => {
-                Some(Step::Attention(Box::new(Heads::new(layer)?)))
-            }
+            Layer::Attention(layer) => Some(Step::Attention(Box::new(Heads::new(layer)?))),
             Layer::Mlp(layer) => Some(Step::Mlp(Box::new(Neurons::new(layer)?))),
-            Layer::Attention(_)
-            | Layer::Parallel(_)
-            | Layer::Norm(_)
-            | Layer::Wkv4(_)
-            | Layer::Wkv7(_)
-            | Layer::ChannelMix(_) => None,
+            Layer::Parallel(both) => {
+                let both = (Heads::new(&both.attention)?, Neurons::new(&both.mlp)?);
+                Some(Step::Parallel(Box::new(both)))
+            }
+            Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => None,
         };
         let steps = body.layers.iter().map(step).collect::<Option<Vec<_>>>()?;
         let norm = model.head.norm.as_ref();
@@ -134,16 +122,21 @@ impl<'m> Network<'m> {
         }
         let mut cells: Vec<Cell<N>> = Vec::new();
         for step in &self.steps {
+            let mut attend = |heads: &Heads, column: &Column<N>| {
+                let history: Vec<&Cell<N>> = packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
+                let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
+                let (cell, added) = heads.apply(column, turns, &history);
+                cells.push(cell);
+                added
+            };
             let added = match step {
-                Step::Attention(heads) => {
-                    let history: Vec<&Cell<N>> =
-                        packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
-                    let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
-                    let (cell, added) = heads.apply(&column, turns, &history);
-                    cells.push(cell);
+                Step::Attention(heads) => attend(heads, &column),
+                Step::Mlp(neurons) => neurons.apply(&column),
+                Step::Parallel(both) => {
+                    let mut added = attend(&both.0, &column);
+                    added.add(&both.1.apply(&column));
                     added
                 }
-                Step::Mlp(neurons) => neurons.apply(&column),
             };
             column.add(&added);
         }

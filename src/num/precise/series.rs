@@ -203,6 +203,13 @@ impl<const L: usize> Gelu<L> {
         (self.slope, self.slope * self.cubic)
     }
 
+    /// Distribution function and density of the normal law: `(1 + erf(x/√2))/2` and `e^{−x²/2}/√(2π)`.
+    pub fn normal(&self, x: Precise<L>) -> (Precise<L>, Precise<L>) {
+        let whole = (Precise::int(1) + (x * self.root_half).erf(self)).div_pow2(1);
+        let density = (-x.square().div_pow2(1)).exp() * self.two_over_root_pi * self.root_half;
+        (whole, density.div_pow2(1))
+    }
+
     /// `x/2 · (1 + erf(x/√2))`.
     pub fn erf_form(&self, x: Precise<L>) -> Precise<L> {
         let erf = (x * self.root_half).erf(self);

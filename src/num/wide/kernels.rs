@@ -3,6 +3,7 @@
 use multiversion::multiversion;
 use std::array::from_fn;
 
+use super::normal::normal;
 use super::{LANES, Lanes, Number, Wide};
 
 /// `y_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
@@ -109,6 +110,8 @@ pub enum Wave {
     Sigmoid,
     /// `σ(x (a + b x²))`.
     Cubic((f64, f64), (f64, f64)),
+    /// `Φ(x)`.
+    Normal,
 }
 
 /// `σ(t)`.
@@ -141,6 +144,12 @@ pub fn activated<N: Number>(wave: Wave, x: N) -> (N, Lanes) {
                 s.hi()[l] * (1.0 + at[l] * steep * (1.0 - s.hi()[l]))
             });
             (x.times(s), slope)
+        }
+        Wave::Normal => {
+            let (whole, density) = normal(x);
+            // Where the argument was cut the density is next to nothing.
+            let slope = from_fn(|l| whole.hi()[l] + at[l].clamp(-12.0, 12.0) * density[l]);
+            (x.times(whole), slope)
         }
     }
 }

@@ -50,6 +50,16 @@ impl Number for Lanes {
     }
 
     #[inline(always)]
+    fn sums(hi: Lanes, _: Lanes) -> Lanes {
+        hi
+    }
+
+    #[inline(always)]
+    fn within(self, cut: Lanes, _: Lanes) -> Lanes {
+        cut
+    }
+
+    #[inline(always)]
     fn hi(&self) -> &Lanes {
         self
     }

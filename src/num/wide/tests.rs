@@ -1,6 +1,7 @@
 //! Against balls of 192 bits.
 
 use super::*;
+use crate::num::precise::Gelu;
 use proptest::prelude::*;
 
 type Ball = Precise<4>;
@@ -76,7 +77,9 @@ fn exponentials<N: Tested>(x: N, y: N) {
     let mut scores = [x, y];
     let total = exp(&mut scores);
     let (a, b, c, d) = (1.5, 1e-17, 0.07, 1e-19);
-    let active = [Wave::Step, Wave::Sigmoid, Wave::Cubic((a, b), (c, d))].map(|wave| activated(wave, x));
+    let active =
+        [Wave::Step, Wave::Sigmoid, Wave::Cubic((a, b), (c, d)), Wave::Normal].map(|wave| activated(wave, x));
+    let gelu = Gelu::<4>::default();
     for l in 0..LANES {
         let (x, y) = (x.lane(l), y.lane(l));
         let top = if (x - y).enclose().lo() > 0.0 { x } else { y };
@@ -88,7 +91,7 @@ fn exponentials<N: Tested>(x: N, y: N) {
         }
         close(total.lane(l), exps[0] + exps[1], 100.0 * N::EXP_EPS, "their sum");
         let cubic = x * (ball((a, b)) + ball((c, d)) * x * x);
-        let references = [x.relu(), x * x.sigmoid(), x * cubic.sigmoid()];
+        let references = [x.relu(), x * x.sigmoid(), x * cubic.sigmoid(), gelu.erf_form(x)];
         for ((value, slope), reference) in active.iter().zip(references) {
             close(value.lane(l), reference, 4.0 * N::EXP_EPS * x.magnitude(), "activation");
             assert!(slope[l].is_finite());
@@ -179,9 +182,11 @@ fn extremes<N: Tested>() {
     assert!((total[2] - 1.0).abs() < 1e-15);
     assert!(total[4].is_nan() && total[5].is_nan(), "what is lost stays lost");
     let x = N::floats([-800.0, 800.0, f64::NAN, f64::INFINITY, -1e300, 0.0, -0.0, 1e-310]);
-    let x = *activated(Wave::Sigmoid, x).0.hi();
-    assert!(x[0].abs() < 1e-280 && x[1] == 800.0 && x[5] == 0.0);
-    assert!(!x[2].is_finite());
+    for (wave, least) in [(Wave::Sigmoid, 1e-280), (Wave::Normal, 1e-26)] {
+        let x = *activated(wave, x).0.hi();
+        assert!(x[0].abs() < least && (x[1] - 800.0).abs() < 1e-12 && x[5] == 0.0);
+        assert!(!x[2].is_finite());
+    }
 }
 
 #[test]

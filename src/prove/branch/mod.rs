@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::forward::Known;
 use crate::domain::network::Network;
 use crate::limits::{Limits, StopReason};
-use crate::model::{Layer, Mlp, MlpKind, Model, PrefixError, TokenId};
+use crate::model::{Attention, Layer, Mlp, MlpKind, Model, PrefixError, TokenId};
 use crate::search::Aim;
 use crate::spec::language::{Automaton, State as AutomatonState, TokenSet};
 
@@ -344,10 +344,12 @@ fn work(model: &Model, length: usize) -> f64 {
         MlpKind::Plain { up, down } => up.weight.len() + down.weight.len(),
         MlpKind::Gated { gate, up, down } => gate.weight.len() + up.weight.len() + down.weight.len(),
     };
+    let of_attention = |a: &Attention| a.query.weight.len() + a.key.weight.len() + a.value.weight.len();
     let of_layer = |layer: &Layer| match layer {
-        Layer::Attention(a) => a.query.weight.len() + a.key.weight.len() + a.value.weight.len(),
+        Layer::Attention(attention) => of_attention(attention),
         Layer::Mlp(mlp) => of_mlp(mlp),
-        Layer::Parallel(_) | Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => 0,
+        Layer::Parallel(both) => of_attention(&both.attention) + of_mlp(&both.mlp),
+        Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => 0,
     };
     let weights = model.body.layers.iter().map(of_layer).sum::<usize>();
     // Boxes have a symbol for each entry of the residual.

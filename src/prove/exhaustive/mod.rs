@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{Limits, StopReason};
-use crate::model::rigorous::batch::{Network, is_plain};
+use crate::model::rigorous::batch::Network;
 use crate::model::{Attention, Layer, Mlp, MlpKind, Model, PrefixError};
 use crate::num::wide::LANES;
 use crate::spec::language::Automaton;
@@ -200,8 +200,9 @@ impl<'a> Exhaustive<'a> {
 /// Whether the evaluation in batches covers a model.
 fn is_covered(model: &Model) -> bool {
     model.body.layers.iter().all(|layer| match layer {
-        Layer::Attention(attention) => is_plain(attention, &model.body.positions),
+        Layer::Attention(_) => true,
         Layer::Mlp(mlp) => mlp.activation.has_kernel(),
-        Layer::Parallel(_) | Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => false,
+        Layer::Parallel(both) => both.mlp.activation.has_kernel(),
+        Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => false,
     })
 }

@@ -20,6 +20,9 @@
 //!
 //! and its rounding. `c` is the mixture itself, so that little is left where one weight dominates. A relative error `η` of
 //! an exponential counts as an error `2η` of its score.
+//!
+//! Norms of query or key heads lie between `e` and `a` or `b_j`: there no form says more than their radius, which counts as
+//! if all of it were rounding.
 
 use std::array::from_fn;
 
@@ -28,7 +31,7 @@ use ndarray::s;
 
 use super::maps::Map;
 use super::{COVER, Centring, Column, Turns};
-use crate::model::{Attention, Scale};
+use crate::model::{Attention, Norm, Scale};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::precise::Precise;
 use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
@@ -44,13 +47,25 @@ pub struct Heads {
     key: Map,
     value: Map,
     output: Map,
-    /// Per query head and per key head: `W Wᵀ`.
+    /// Norms of query heads and key heads.
+    head_norms: Option<[HeadNorm; 2]>,
+    /// Per query head and per key head: `W Wᵀ`, or nothing behind norms of heads.
     forms: [Vec<Form>; 2],
     n_heads: usize,
     n_kv_heads: usize,
     head_dim: usize,
     /// Factor on scores, as a sum of two floats.
     scale: (f64, f64),
+}
+
+/// Norm of a head.
+#[derive(Debug)]
+struct HeadNorm {
+    centring: Centring,
+    /// `[head_dim]`.
+    gain: Vec<f64>,
+    /// The largest in size.
+    largest: f64,
 }
 
 /// The quadratic form `‖Wᵀ x‖²` of one head.
@@ -118,7 +133,7 @@ struct Scratch<N> {
 }
 
 impl Heads {
-    /// Prepares a layer; `None` if its factor has no short form.
+    /// Prepares a layer; `None` if its factor has no short form or a norm of heads has a bias.
     pub fn new(layer: &Attention) -> Option<Heads> {
         let (scale, error) = nearest::<4>(match layer.scale {
             Scale::InvSqrt(n) => Precise::float(n as f64).rsqrt(),
@@ -128,9 +143,19 @@ impl Heads {
         let norm = layer.norm.as_ref();
         let query = Map::folded(&layer.query, norm, layer.n_heads);
         let key = Map::folded(&layer.key, norm, layer.n_kv_heads);
+        let head_norms = match &layer.head_norms {
+            Some(norms) => Some([HeadNorm::new(&norms.query)?, HeadNorm::new(&norms.key)?]),
+            None => None,
+        };
+        let forms = |map: &Map| match head_norms {
+            Some(_) => Form::none(map.blocks.len(), layer.head_dim),
+            None => Form::all(map, layer.head_dim),
+        };
+        let forms = [forms(&query), forms(&key)];
         (error <= Wide::EPS * scale.0.abs()).then(|| Heads {
             norm: norm.map(Centring::new),
-            forms: [Form::all(&query, layer.head_dim), Form::all(&key, layer.head_dim)],
+            head_norms,
+            forms,
             query,
             key,
             value: Map::folded(&layer.value, norm, layer.n_kv_heads),
@@ -154,11 +179,15 @@ impl Heads {
         let dim = self.head_dim;
         let exact = Column { x: z.x.clone(), radius: [0.0; LANES] };
         // All heads, their lengths, their radii, and the part of these that is rounding.
-        let rotated = |map: &Map| {
+        let rotated = |map: &Map, norm: Option<&HeadNorm>| {
             let mut all = map.middles(&z);
+            let (mut radii, mut roundings) = (map.radii(&z), map.radii(&exact));
+            if let Some(norm) = norm {
+                all.chunks_exact_mut(dim).zip(&mut radii).for_each(|(head, radius)| norm.apply(head, radius));
+                roundings.clone_from(&radii);
+            }
             let lengths: Vec<Lanes> =
                 all.chunks_exact(dim).map(|head| wide::length(head).map(|x| COVER * x + TINY)).collect();
-            let (mut radii, mut roundings) = (map.radii(&z), map.radii(&exact));
             if let Some(turns) = turns.last() {
                 all.chunks_exact_mut(dim).for_each(|head| wide::rotate(head, turns));
                 for (radii, length) in radii.iter_mut().zip(&mut roundings).zip(&lengths) {
@@ -170,8 +199,12 @@ impl Heads {
             // Rotations keep lengths, up to rounding.
             (all, lengths.into_iter().map(|x| x.map(|x| COVER * x)).collect::<Vec<_>>(), radii, roundings)
         };
-        let (queries, lengths, query_radii, query_roundings) = rotated(&self.query);
-        let (keys, key_lengths, key_radii, key_roundings) = rotated(&self.key);
+        let [of_queries, of_keys] = match &self.head_norms {
+            Some([queries, keys]) => [Some(queries), Some(keys)],
+            None => [None, None],
+        };
+        let (queries, lengths, query_radii, query_roundings) = rotated(&self.query, of_queries);
+        let (keys, key_lengths, key_radii, key_roundings) = rotated(&self.key, of_keys);
         let (values, value_radii) = (self.value.middles(&z), self.value.radii(&z));
         let size = |h: usize| Sizes {
             key: key_lengths[h],
@@ -222,7 +255,32 @@ impl<N> Default for Scratch<N> {
     }
 }
 
+impl HeadNorm {
+    fn new(norm: &Norm) -> Option<HeadNorm> {
+        let gain = match norm {
+            Norm::Layer { gain, bias: None, .. } | Norm::Rms { gain, .. } => gain,
+            Norm::Layer { bias: Some(_), .. } => return None,
+        };
+        let gain: Vec<f64> = gain.iter().map(|&g| f64::from(g)).collect();
+        let largest = gain.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
+        Some(HeadNorm { centring: Centring::new(norm), gain, largest })
+    }
+
+    /// The norm of one head and its radius, in their places.
+    fn apply<N: Number>(&self, head: &mut [N], radius: &mut Lanes) {
+        let z = Column { x: head.to_vec(), radius: *radius }.normed(Some(self.centring));
+        head.iter_mut().zip(&z.x).zip(&self.gain).for_each(|((to, z), g)| *to = z.times(N::splat(*g)));
+        let length = wide::length(head);
+        *radius = from_fn(|l| COVER * (self.largest * z.radius[l] + N::EPS * length[l]) + TINY);
+    }
+}
+
 impl Form {
+    /// Zero for each of so many heads.
+    fn none(n: usize, dim: usize) -> Vec<Form> {
+        (0..n).map(|_| Form { gram: vec![0.0; dim * dim], slack: 0.0, size: 0.0 }).collect()
+    }
+
     /// Those of all heads of a map.
     fn all(map: &Map, dim: usize) -> Vec<Form> {
         let form = |head: usize| {
@@ -255,9 +313,9 @@ impl Form {
 /// Floats rotated back by the angles of a position, roughly (to `1e-14` of their length).
 #[inline(always)]
 fn turn_back(x: &mut [Lanes], turns: Option<&Turns>) {
+    let half = turns.map_or(0, Vec::len);
     for (i, [(sin, _), (cos, _)]) in turns.into_iter().flatten().enumerate() {
-        let (a, b) = (x[i], x[i + x.len() / 2]);
-        let half = x.len() / 2;
+        let (a, b) = (x[i], x[i + half]);
         x[i] = from_fn(|l| a[l] * cos + b[l] * sin);
         x[i + half] = from_fn(|l| b[l] * cos - a[l] * sin);
     }

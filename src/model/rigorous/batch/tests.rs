@@ -4,19 +4,18 @@ use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Activation, Linear, Mlp, MlpKind, ModelFolder, Scale, rigorous};
+use crate::model::{Activation, Attention, HeadNorms, Linear, Mlp, MlpKind, ModelFolder, Scale, rigorous};
 
-/// Models of the repository with their shape.
+/// Models of the repository: the shipped ones, and tiny ones for the corners of the families.
 fn models() -> Vec<Model> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    for folder in ["models", "tests/models"] {
-        let Ok(entries) = std::fs::read_dir(root.join(folder)) else { continue };
+    let paths = ["models", "tests/fixtures/models"].map(|folder| {
+        let entries = std::fs::read_dir(root.join(folder)).unwrap();
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        found.extend(paths.iter().filter_map(|path| ModelFolder::open(path).ok()?.load().ok()));
-    }
-    found
+        paths
+    });
+    paths.concat().iter().filter_map(|path| ModelFolder::open(path).ok()?.load().ok()).collect()
 }
 
 #[test]
@@ -62,7 +61,7 @@ fn logits_lie_within_their_radius() {
             }
         }
     }
-    assert!(covered >= 2, "{covered} models are covered");
+    assert!(covered >= 8, "{covered} models are covered");
 }
 
 #[test]
@@ -94,6 +93,10 @@ fn norm(d: usize, seed: usize, layer: bool) -> Norm {
     let vector = |seed: usize| Array1::from_shape_fn(d, |i| 1.0 + 0.5 * pseudo(seed * 31 + i) as f32);
     let (gain, eps) = (vector(seed), 1e-5);
     if layer { Norm::Layer { gain, bias: Some(vector(seed + 1)), eps } } else { Norm::Rms { gain, eps } }
+}
+
+fn head_norms(dim: usize, seed: usize) -> Box<HeadNorms> {
+    Box::new(HeadNorms { query: norm(dim, seed + 40, false), key: norm(dim, seed + 50, false) })
 }
 
 /// A column of floats and one within `radius` of it.
@@ -130,13 +133,15 @@ proptest! {
         radius in prop_oneof![Just(0.0), 1e-13f64..1e-9, 1e-6f64..0.5],
         weights in 0.05f64..2.0,
         layer in any::<bool>(),
+        of_heads in any::<bool>(),
+        turned in prop_oneof![Just(2usize), Just(4)],
     ) {
         let (d, neurons) = (12, 20);
         let (x, moved) = apart(d, seed, size, radius);
         let of_norm = Some(Centring::new(&norm(d, seed, layer)));
         covered(&x.normed(of_norm), &moved.normed(of_norm), "norm");
         let map = |n_in, n_out, k| linear(n_in, n_out, seed + k, weights, layer);
-        for activation in [Activation::Relu, Activation::Silu, Activation::GeluTanh] {
+        for activation in [Activation::Relu, Activation::Silu, Activation::GeluTanh, Activation::GeluErf] {
             for gated in [false, true] {
                 let (up, down) = (map(d, neurons, 1), map(neurons, d, 2));
                 let kind = if gated {
@@ -155,14 +160,14 @@ proptest! {
             key: map(d, 4, 5),
             value: map(d, 4, 6),
             output: map(8, d, 7),
-            head_norms: None,
+            head_norms: of_heads.then(|| head_norms(4, seed)),
             n_heads: 2,
             n_kv_heads: 1,
             head_dim: 4,
             scale: Scale::InvSqrt(4),
         };
         let heads = Heads::new(&heads).unwrap();
-        let (angles, _) = turns(10_000.0, 4, 3);
+        let (angles, _) = turns(10_000.0, turned, 3);
         let (mut near, mut exact): (Vec<Cell<Lanes>>, Vec<Cell<Wide>>) = (Vec::new(), Vec::new());
         for position in 0..3 {
             let (x, moved) = apart(d, seed + 10 * position, size, radius);
