@@ -154,8 +154,7 @@ impl Form {
         let line = |(i, (x, w)): (usize, (&Interval, &Interval))| {
             let line = curve.line(Interval::new(x.lo().max(w.lo()), x.hi().min(w.hi())));
             let Some((square, cube)) = &powers else { return line };
-            let off =
-                Powers { square: square.err[i], cube: cube.as_ref().map_or(f64::INFINITY, |x| x.err[i]) };
+            let off = Powers { square: square.err[i], cube: cube.as_ref().map_or(0.0, |x| x.err[i]) };
             let parabola = curve.parabola(self.mid[i], radius[i], &off);
             let cubic = cube.as_ref().and_then(|_| curve.cubic(self.mid[i], radius[i], &off));
             // What is known of the dependence is worth as much as a narrower line.
@@ -174,6 +173,35 @@ impl Form {
         match cube {
             Some(cube) => form.plus(&known(cube).times(&of(|l| l.cube))),
             None => form,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Shape, Symbols};
+    use super::*;
+    use crate::model::Activation;
+    use ndarray::Array2;
+
+    #[test]
+    fn higher_degrees_leave_less_unknown() {
+        let curve = Curve::new(Activation::GeluTanh, 8);
+        for reach in [1e-3, 0.02, 0.2, 0.8] {
+            let err = [1u8, 2, 3].map(|degree| {
+                let mut symbols = Symbols::default();
+                let group = match degree {
+                    1 => symbols.fresh(Shape::Box, 2),
+                    _ => symbols.fresh_with_products(Shape::Box, 2, degree),
+                };
+                let rows = Array2::from_shape_fn((2, 1), |_| reach / 2.0);
+                let x = Form::point(vec![0.7]).with_group(group, rows);
+                x.activated(&curve, &[Interval::new(-8.0, 8.0)]).err[0]
+            });
+            assert!(
+                err[0] > 2.0 * err[1] && err[1] > 2.0 * err[2] && err[2] < 0.1 * reach.powi(4),
+                "{err:?}"
+            );
         }
     }
 }
