@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::form::{Form, Source, Symbols};
-use super::network::{Heads, Network, Neurons, Projection, Step};
+use super::network::{Heads, Network, Neurons, Step};
 use super::softmax::Weights;
 use crate::model::TokenId;
 use crate::num::Interval;
@@ -191,7 +191,7 @@ impl Run<'_> {
     }
 
     fn sources(&self, heads: &Heads, cell: &Cell, z: &Form, symbols: &mut Symbols) -> Sources {
-        let keys = heads.project(Projection::Key, z, symbols);
+        let keys = heads.key.apply(z, symbols);
         let keys = self.network.rotate(keys, cell.position, heads.head_dim);
         let values = z.map(&heads.value);
         let of_head = |h: usize| {
@@ -212,7 +212,7 @@ impl Run<'_> {
         symbols: &mut Symbols,
     ) -> Form {
         let first = self.known.tokens.len();
-        let query = heads.project(Projection::Query, z, symbols);
+        let query = heads.query.apply(z, symbols);
         let query = self.network.rotate(query, cell.position, heads.head_dim);
         let earlier = &table[..cell.position - first];
         let own = &table[cell.position - first][own];

@@ -47,28 +47,26 @@ pub(super) enum Step {
 #[derive(Debug, Clone)]
 pub(super) struct Heads {
     pub norm: Option<Sphere>,
-    pub query: Map,
-    pub key: Map,
+    pub query: Projection,
+    pub key: Projection,
     pub value: Map,
     pub output: Map,
-    /// Norms of query heads and key heads.
-    pub head_norms: Option<[HeadNorm; 2]>,
     pub n_heads: usize,
     pub n_kv_heads: usize,
     pub head_dim: usize,
     pub scale: Interval,
 }
 
-/// What scores are made of.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Projection {
-    Query,
-    Key,
+/// Queries or keys from normalised residuals.
+#[derive(Debug, Clone)]
+pub(super) struct Projection {
+    map: Map,
+    norm: Option<HeadNorm>,
 }
 
 /// Norm of single heads.
 #[derive(Debug, Clone)]
-pub(super) struct HeadNorm {
+struct HeadNorm {
     sphere: Sphere,
     gain: Vec<f64>,
     /// Zeros for RMSNorm.
@@ -183,6 +181,21 @@ impl Step {
     }
 }
 
+impl Projection {
+    fn new(map: Map, norm: Option<&Norm>) -> Result<Projection, NotApplicable> {
+        Ok(Projection { map, norm: norm.map(HeadNorm::new).transpose()? })
+    }
+
+    /// `[heads · head_dim]`, before any rotation.
+    pub fn apply(&self, z: &Form, symbols: &mut Symbols) -> Form {
+        let heads = z.map(&self.map);
+        match &self.norm {
+            Some(norm) => norm.apply(&heads, symbols),
+            None => heads,
+        }
+    }
+}
+
 impl HeadNorm {
     fn new(norm: &Norm) -> Result<HeadNorm, NotApplicable> {
         let (gain, shift) = match norm {
@@ -195,7 +208,7 @@ impl HeadNorm {
     }
 
     /// The norm of every head of `[heads · head_dim]`.
-    pub fn apply(&self, x: &Form, symbols: &mut Symbols) -> Form {
+    fn apply(&self, x: &Form, symbols: &mut Symbols) -> Form {
         let dim = self.gain.len();
         let head = |h: usize, symbols: &mut Symbols| {
             let z = self.sphere.apply(&x.slice(h * dim, (h + 1) * dim), symbols).into_form(symbols);
@@ -207,18 +220,6 @@ impl HeadNorm {
 }
 
 impl Heads {
-    /// Queries or keys `[heads · head_dim]` of a normalised residual at a position, with the norms of their heads.
-    pub fn project(&self, which: Projection, z: &Form, symbols: &mut Symbols) -> Form {
-        let (map, norm) = match which {
-            Projection::Query => (&self.query, self.head_norms.as_ref().map(|norms| &norms[0])),
-            Projection::Key => (&self.key, self.head_norms.as_ref().map(|norms| &norms[1])),
-        };
-        match norm {
-            Some(norm) => norm.apply(&z.map(map), symbols),
-            None => z.map(map),
-        }
-    }
-
     /// The key/value head that a query head reads.
     pub fn source(&self, head: usize) -> usize {
         head / (self.n_heads / self.n_kv_heads)
@@ -241,10 +242,6 @@ impl Neurons {
 }
 
 fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
-    let head_norms = match &layer.head_norms {
-        Some(norms) => Some([HeadNorm::new(&norms.query)?, HeadNorm::new(&norms.key)?]),
-        None => None,
-    };
     let norm = layer.norm.as_ref();
     let scale = match layer.scale {
         // Head widths are far below 2^53, where the cast is exact.
@@ -254,11 +251,10 @@ fn heads(layer: &Attention) -> Result<Heads, NotApplicable> {
     };
     Ok(Heads {
         norm: norm.map(sphere).transpose()?,
-        query: fold(&layer.query, norm),
-        key: fold(&layer.key, norm),
+        query: Projection::new(fold(&layer.query, norm), layer.query_norm())?,
+        key: Projection::new(fold(&layer.key, norm), layer.key_norm())?,
         value: fold(&layer.value, norm),
         output: fold(&layer.output, None),
-        head_norms,
         n_heads: layer.n_heads,
         n_kv_heads: layer.n_kv_heads,
         head_dim: layer.head_dim,

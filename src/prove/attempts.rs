@@ -260,6 +260,11 @@ mod tests {
         assert_eq!(open, [2, 0], "narrow ones first");
         attempts.run(&open, &mut all, |_, attempt, _| Some(attempt.probability(0.5)));
         assert!(all.iter().all(|bounds| gap(bounds) <= 0.05));
+        // A gap that is named counts, however small; where none is, a thousandth.
+        for (gap, wanted) in [(1e-6, true), (0.0, false)] {
+            let attempts = Attempts { aim: Aim::Narrow { gap }, ..attempts };
+            assert_eq!(!attempts.open(&[bounds(5e-4)]).is_empty(), wanted);
+        }
         // Where nothing is to be had, nobody tries for ever.
         let mut all = vec![bounds(0.8)];
         attempts.run(&[0], &mut all, |_, attempt, _| {

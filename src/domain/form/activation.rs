@@ -157,11 +157,9 @@ impl Form {
             let off = Powers { square: square.err[i], cube: cube.as_ref().map_or(0.0, |x| x.err[i]) };
             let parabola = curve.parabola(self.mid[i], radius[i], &off);
             let cubic = cube.as_ref().and_then(|_| curve.cubic(self.mid[i], radius[i], &off));
-            // What is known of the dependence is worth as much as a narrower line.
-            [parabola, cubic]
-                .into_iter()
-                .flatten()
-                .fold(line, |best, other| if best.rad <= other.rad { best } else { other })
+            // Whatever leaves least unknown; a rest that is no number leaves more than any.
+            let all = [parabola, cubic].into_iter().flatten();
+            all.fold(line, |best, other| if other.rad < best.rad { other } else { best })
         };
         let lines: Vec<Line> = self.ranges().iter().zip(within).enumerate().map(line).collect();
         let of = |part: fn(&Line) -> f64| lines.iter().map(part).collect::<Vec<f64>>();

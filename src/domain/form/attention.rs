@@ -9,8 +9,8 @@
 //! ```
 //!
 //! where `Σ w_j a_j` is zero up to rounding, so `Z − 1` is of second order. `E` is `a` and a remainder within
-//! `[0, e^a − 1 − a]`, or a polynomial of `a` ([`interpolate`]) where products of symbols are kept track of; `1/Z` likewise. Where scores vary too much for this,
-//! each entry takes the exact range of a softmax-weighted sum over boxes ([`Weights`]) instead.
+//! `[0, e^a − 1 − a]`, or a polynomial of `a` ([`interpolate`]) where products of symbols are kept track of; `1/Z` likewise. Where
+//! scores vary too much for this, each entry takes the exact range of a softmax-weighted sum over boxes ([`Weights`]) instead.
 
 use ndarray::{Array2, s};
 
@@ -180,9 +180,8 @@ fn exponential(a: Form, symbols: &mut Symbols) -> Form {
             let bend = exp(Interval::point(span(size))).hi();
             interpolate(group.degree, exp, size, Bends { third: bend, fourth: bend })
         };
-        // Close to one, the constants less one are exact.
-        let less_one = |fit: Fit| Fit { constant: fit.constant - 1.0, ..fit };
-        a.fitted(&ranges.into_iter().map(fit).map(less_one).collect::<Vec<Fit>>())
+        let fits: Vec<Fit> = ranges.into_iter().map(fit).collect();
+        a.fitted(&fits).shifted(&vec![-1.0; fits.len()])
     } else {
         let half: Vec<f64> = ranges.into_iter().map(|a| beyond_linear(a) / 2.0).collect();
         a.shifted(&half).widened(&half)

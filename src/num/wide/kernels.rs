@@ -78,7 +78,7 @@ pub fn norm<N: Number>(x: &[N], centred: bool, eps: f64) -> Normed<N> {
     Normed { out, root: from_fn(|l| 1.0 / inverse.hi()[l]) }
 }
 
-/// Rotates elements `i` and `i + n/2` by the angle with these `(sin, cos)`.
+/// Rotates elements `i` and `i + n` by the `i`-th of `n` angles with these `(sin, cos)`; others stay.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub fn rotate<N: Number>(head: &mut [N], turns: &[[(f64, f64); 2]]) {
     for (i, [sin, cos]) in turns.iter().enumerate() {

@@ -8,7 +8,7 @@
 use std::array::from_fn;
 use std::sync::LazyLock;
 
-use super::{LANES, Lanes, Number, Wide, nearest};
+use super::{LANES, Lanes, Number, nearest};
 use crate::num::precise::{Gelu, Precise};
 
 /// Arguments are cut to this magnitude.
@@ -24,21 +24,20 @@ type Series = [(f64, f64); TERMS[0]];
 /// Of all points.
 static TABLE: LazyLock<Vec<Series>> = LazyLock::new(|| {
     let gelu = Gelu::<8>::default();
-    (-SIDE..=SIDE).map(|i| series(&gelu, i)).collect()
+    (-SIDE..=SIDE).map(|i| series(&gelu, i).map(|(parts, _)| parts)).collect()
 });
 
-/// Coefficients around `i/8`. Each is the number nearest to its exact value, up to far less than the last of 31 digits.
-fn series(gelu: &Gelu<8>, i: i32) -> Series {
+/// Coefficients around `i/8` and how far off they may be, by less than `EPS/64` of 31 digits: a test looks at all of them.
+fn series(gelu: &Gelu<8>, i: i32) -> [((f64, f64), f64); TERMS[0]] {
     let c = Precise::float(f64::from(i) / 8.0);
     let (whole, density) = gelu.normal(c);
     let (mut before, mut d) = (Precise::int(0), density);
     let mut a = whole;
     from_fn(|k| {
-        let (parts, error) = nearest(a);
-        debug_assert!(error < Wide::EPS / 64.0, "the balls are narrow");
+        let found = nearest(a);
         a = d.div_int(k as u64 + 1);
         (before, d) = (d, (-(c * d) - before).div_int(k as u64 + 1));
-        parts
+        found
     })
 }
 
@@ -70,4 +69,31 @@ pub(super) fn normal<N: Number>(x: N) -> (N, Lanes) {
         sum = sum.times(h).plus(coefficient(k));
     }
     (sum, density)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Wide;
+    use super::*;
+
+    #[test]
+    fn coefficients_have_all_their_digits() {
+        let gelu = Gelu::<8>::default();
+        let off = |i| series(&gelu, i).iter().map(|(_, error)| *error).fold(0.0, f64::max);
+        assert!((-SIDE..=SIDE).all(|i| off(i) < Wide::EPS / 64.0));
+    }
+
+    #[test]
+    fn values_next_to_the_cut_and_to_both_sides_of_a_step() {
+        let gelu = Gelu::<8>::default();
+        let at = [-11.5f64, 11.5, -11.4375, 0.0625, 0.0625f64.next_up(), -0.0625, 6.1875, 1e-300];
+        let (wide, (floats, density)) = (normal(Wide::floats(at)).0, normal::<Lanes>(at));
+        for (l, x) in at.into_iter().enumerate() {
+            let (whole, slope) = gelu.normal(Precise::float(x));
+            let exact = Precise::float(wide.hi[l]) + Precise::float(wide.lo[l]);
+            assert!((exact - whole).magnitude() <= 2.0 * Wide::EPS, "{x}");
+            assert!((Precise::float(floats[l]) - whole).magnitude() <= 2.0 * f64::EPSILON, "{x}");
+            assert!((Precise::float(density[l]) - slope).magnitude() <= 1e-12, "{x}");
+        }
+    }
 }
