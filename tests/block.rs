@@ -9,7 +9,8 @@ use llmprove::model::{Model, ModelFolder, rigorous};
 use llmprove::num::{BallVec, Interval};
 use llmprove::prove::block::ascent::Steps;
 use llmprove::prove::block::functional::Query;
-use llmprove::prove::block::hull::{Columns, Direction, Free, Hull};
+use llmprove::prove::block::direction::{Columns, Direction};
+use llmprove::prove::block::hull::{Free, Hull};
 use llmprove::prove::block::{Block, Scope, sound, tree};
 use proptest::prelude::*;
 

@@ -269,15 +269,22 @@ impl<'a> Portfolio<'a> {
         }
         let model = self.folder.load()?;
         let longest = limits.longest_prefix(model.context);
-        let Ok(block) = Block::within(&model, &self.outline, longest) else {
+        let (block, certified) = match Block::within(&model, &self.outline, longest) {
+            Ok(block) => (block, true),
+            Err(_) if self.branch_gap(aim, limits).is_none() => return Ok(()),
             // Another architecture: nothing to add, and nothing wrong.
-            return Ok(());
+            Err(_) => match Block::through(&model, &self.outline, longest) {
+                Ok(block) => (block, false),
+                Err(_) => return Ok(()),
+            },
         };
         observer(Event::Stage("block prover"));
         attempts.run(&open, all, |i, attempt, limits| {
             let (upper, proof) = prove_at(&block, tokens[i], attempt, longest, limits)?;
             attempt.is_met_by(upper).then_some(())?;
-            observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
+            if certified {
+                observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
+            }
             Some(upper)
         });
         Ok(())

@@ -144,7 +144,7 @@ pub fn ascend(problem: &Problem<'_>, start: &Dual, mixture: &[(Choice, f64)], st
         dual = Dual::new(point, &rest);
     }
     if let Some((_, bundle, at)) = &at_best {
-        losses(network, &bundle.planes, at, &mut best);
+        losses(problem, &bundle.planes, at, &mut best);
         let used = bundle.planes.iter().filter(|p| p.weight > 0.0 && p.weight.is_finite());
         best.mixture = used.map(|p| (p.piece.choice.clone(), p.weight)).collect();
     }
@@ -182,7 +182,8 @@ fn metric(network: &Network, region: &Region, scale: f64, weights: &[f64]) -> Ve
 
 /// Where the relaxation gives way at the model's optimum: `c_k (g_k(s̄) − mean g_k(s))` for each neuron, and
 /// `mean (ρ − ρ̄) v·(r − r̄)` for the norm, means taken with the planes' weights.
-fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascent) {
+fn losses(problem: &Problem<'_>, planes: &[Plane], at: &Evaluation, best: &mut Ascent) {
+    let network = problem.network;
     let share = |p: &Plane| if p.weight.is_finite() { p.weight } else { 0.0 };
     let total: f64 = planes.iter().map(share).sum();
     if !(total > 0.0) {
@@ -208,6 +209,6 @@ fn losses(network: &Network, planes: &[Plane], at: &Evaluation, best: &mut Ascen
     let rho = mean(&|p| p.piece.rho);
     let along = mean(&|p| dot(&at.v, &p.piece.choice.r));
     let weighed: Vec<(f64, &Piece)> = planes.iter().map(|p| (share(p) / total, &p.piece)).collect();
-    best.slots = slot::spreads(network, &weighed, at);
+    best.slots = slot::spreads(network, problem.hull, &weighed, at);
     best.rho_gap = mean(&|p| (p.piece.rho - rho) * (dot(&at.v, &p.piece.choice.r) - along)).abs();
 }

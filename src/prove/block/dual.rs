@@ -23,7 +23,8 @@
 use multiversion::multiversion;
 
 use super::functional::{Functional, Query};
-use super::hull::{Columns, Direction, Hull};
+use super::direction::{Columns, Direction};
+use super::hull::Hull;
 use super::network::Network;
 use super::neuron::{Weights, lowest};
 use super::piece::Choice;
@@ -175,8 +176,14 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
     let rhos = [region.rho.0, region.rho.1];
     let directions: [Vec<f64>; 2] =
         rhos.map(|rho| (0..d).map(|i| f.w[i] - dual.raw[i] + rho * (v[i] - dual.normed[i])).collect());
-    let tables = space.directions.each_mut();
-    Direction::set_all(tables, network, columns, directions.each_ref().map(Vec::as_slice), hull.length);
+    if hull.deep.is_some() {
+        for (direction, table) in directions.iter().zip(&mut space.directions) {
+            hull.aim(network, columns, direction, table);
+        }
+    } else {
+        let tables = space.directions.each_mut();
+        Direction::set_all(tables, network, columns, directions.each_ref().map(Vec::as_slice), hull.length);
+    }
     for (end, direction) in directions.iter().enumerate() {
         space.mu[end].resize(network.heads, 0.0);
         let mut r = x.to_vec();

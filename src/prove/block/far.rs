@@ -55,7 +55,7 @@ fn close(block: &Block, cut: f64, known: &[Multipliers]) -> Option<Vec<Multiplie
     }
     while let Some(cell) = node.cells.first() {
         let (length, token) = worst.unwrap_or((cell.hull.length, cell.open[0]));
-        let hull = &node.cells.iter().find(|c| c.hull.length == length)?.hull;
+        let hull = &node.cells.iter().find(|c| c.holds(length, token))?.hull;
         let multipliers = away_from_origin(&block.network, &block.columns, hull, token);
         let before = duals.len();
         worst = apply(block, query, &mut node, multipliers, &mut duals);

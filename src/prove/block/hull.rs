@@ -14,9 +14,12 @@ use std::sync::Arc;
 
 use multiversion::multiversion;
 
+use super::deep::Deep;
+use super::direction::{Columns, Direction};
 use super::network::Network;
+use super::sound::table_error;
 use crate::model::TokenId;
-use crate::num::{Interval, dot_error, exp, nonnegative_sum};
+use crate::num::{BallVec, Interval, dot_error, exp, nonnegative_sum};
 
 /// Attention weights (before normalisation) that prefixes of one length can put on each token, for a set of last tokens.
 #[derive(Debug, Clone)]
@@ -27,7 +30,9 @@ pub struct Hull {
     pub tokens: Vec<usize>,
     /// What the positions before the last may hold.
     pub free: Arc<Free>,
-    heads: Vec<HeadWeights>,
+    pub(super) heads: Vec<HeadWeights>,
+    /// Where tables of tokens do not tell what is read: through several blocks.
+    pub(super) deep: Option<Arc<Deep>>,
 }
 
 /// The tokens that each position before the last may hold, increasing, none empty.
@@ -54,7 +59,7 @@ impl Free {
     }
 
     /// Rows of the tables, `position · vocab + token`, in order.
-    fn rows(&self, vocab: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn rows(&self, vocab: usize) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(move |(j, tokens)| tokens.iter().map(move |v| j * vocab + v))
     }
 
@@ -90,110 +95,13 @@ pub struct Read {
 
 /// Enclosures of `e` of one head.
 #[derive(Debug, Clone)]
-struct HeadWeights {
+pub(super) struct HeadWeights {
     /// Of every token of every free position, in order.
     low: Vec<f64>,
     /// Likewise.
     high: Vec<f64>,
     /// Per last token, its weight on itself.
     own: Vec<(f64, f64)>,
-}
-
-/// `D·value` of every head, position and token, with one error bound.
-#[derive(Debug, Clone, Default)]
-pub struct Direction {
-    /// Per head `[positions · vocab]`.
-    pub r: Vec<Vec<f64>>,
-}
-
-impl Direction {
-    /// Fills `r` for positions `0..length` in floats.
-    pub fn set(&mut self, network: &Network, columns: &Columns, direction: &[f64], length: usize) {
-        Direction::set_all([self], network, columns, [direction], length);
-    }
-
-    /// The same for several at once, which reads the tables once.
-    pub fn set_all<const N: usize>(
-        all: [&mut Direction; N],
-        network: &Network,
-        columns: &Columns,
-        directions: [&[f64]; N],
-        length: usize,
-    ) {
-        let stride = network.context * network.vocab;
-        let mut rest = all.map(|table| {
-            table.r.resize(network.heads, Vec::new());
-            table.r.iter_mut()
-        });
-        for head in &columns.heads {
-            let mut out = rest.each_mut().map(|rest| {
-                let r = rest.next().expect("one table per head");
-                r.resize(stride, 0.0);
-                &mut r[..length * network.vocab]
-            });
-            combine_columns(&mut out, head, stride, &directions);
-        }
-    }
-}
-
-/// Value tables transposed: per head `[d][context · vocab]`, so that a direction is a few long vector sums.
-#[derive(Debug, Clone)]
-pub struct Columns {
-    heads: Vec<Vec<f64>>,
-}
-
-impl Columns {
-    /// Transposes the value tables.
-    #[must_use]
-    pub fn new(network: &Network) -> Columns {
-        let rows = network.context * network.vocab;
-        let transpose = |table: &super::network::Rows| {
-            let mut columns = vec![0.0; rows * network.width];
-            for (i, row) in table.iter().enumerate() {
-                for (k, &x) in row.iter().enumerate() {
-                    columns[k * rows + i] = x;
-                }
-            }
-            columns
-        };
-        Columns { heads: network.value.iter().map(transpose).collect() }
-    }
-}
-
-/// `out = Σ_k direction_k · columns[k][..out.len()]` for each pair of the two.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
-fn combine_columns<const N: usize>(
-    out: &mut [&mut [f64]; N],
-    columns: &[f64],
-    stride: usize,
-    direction: &[&[f64]; N],
-) {
-    const BLOCK: usize = 512;
-    /// Columns that are added at once.
-    const GROUP: usize = 4;
-    let len = out[0].len();
-    for start in (0..len).step_by(BLOCK) {
-        let end = (start + BLOCK).min(len);
-        out.iter_mut().for_each(|out| out[start..end].fill(0.0));
-        let column = |k: usize| &columns[k * stride + start..k * stride + end];
-        let whole = direction[0].len() / GROUP * GROUP;
-        for k in (0..whole).step_by(GROUP) {
-            let group = [column(k), column(k + 1), column(k + 2), column(k + 3)];
-            for (out, d) in out.iter_mut().zip(direction) {
-                let d = &d[k..k + GROUP];
-                for (i, o) in out[start..end].iter_mut().enumerate() {
-                    *o += d[0] * group[0][i] + d[1] * group[1][i] + d[2] * group[2][i] + d[3] * group[3][i];
-                }
-            }
-        }
-        for k in whole..direction[0].len() {
-            for (out, d) in out.iter_mut().zip(direction) {
-                for (o, &c) in out[start..end].iter_mut().zip(column(k)) {
-                    *o += d[k] * c;
-                }
-            }
-        }
-    }
 }
 
 /// Tokens that [`least_term`] looks at before it compares.
@@ -235,7 +143,20 @@ impl Hull {
     #[must_use]
     pub fn new(network: &Network, free: Arc<Free>, tokens: &[usize]) -> Hull {
         let heads = (0..network.heads).map(|h| HeadWeights::new(network, h, &free, tokens)).collect();
-        Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads }
+        Hull { length: free.0.len() + 1, tokens: tokens.to_vec(), free, heads, deep: None }
+    }
+
+    /// The same for other free tokens or last ones.
+    fn with(&self, network: &Network, free: Arc<Free>, tokens: &[usize]) -> Hull {
+        match (&self.deep, tokens) {
+            (Some(deep), [token]) => deep.narrowed(&free, *token),
+            _ => Hull::new(network, free, tokens),
+        }
+    }
+
+    /// What each position may hold, the last one included.
+    pub(super) fn held(&self) -> impl Iterator<Item = &[usize]> {
+        self.free.0.iter().chain([&self.tokens]).map(Vec::as_slice)
     }
 
     /// The prefixes that end in one of `open`, if they are at most `most`.
@@ -257,7 +178,8 @@ impl Hull {
     /// The only prefix's residual before the MLP, in floats, if there is only one that ends in `token`.
     #[must_use]
     pub fn only_residual(&self, network: &Network, token: usize) -> Option<Vec<f64>> {
-        let single = self.tokens == [token] && self.free.0.iter().all(|held| held.len() == 1);
+        let known = self.tokens == [token] && self.free.0.iter().all(|held| held.len() == 1);
+        let single = known && self.deep.is_none();
         let mut r = network.x.row((self.length - 1) * network.vocab + token).to_vec();
         for (h, weights) in self.heads.iter().enumerate().filter(|_| single) {
             let free = self.free.rows(network.vocab).zip(&weights.high);
@@ -276,12 +198,21 @@ impl Hull {
         let start: usize = self.free.0[..position].iter().map(Vec::len).sum();
         let Ok(i) = self.free.0[position].binary_search(&token) else { return Vec::new() };
         let mut all = Vec::new();
-        for (weights, value) in self.heads.iter().zip(&network.value) {
+        for (h, weights) in self.heads.iter().enumerate() {
             let e = 0.5 * (weights.low[start + i] + weights.high[start + i]);
-            all.extend(value.row(position * network.vocab + token).iter().map(|v| e * v));
+            all.extend(self.value(network, h, position * network.vocab + token).iter().map(|v| e * v));
             all.push(e);
         }
         all
+    }
+
+    /// About what a head adds for a row, `position · vocab + token`.
+    #[must_use]
+    pub fn value<'n>(&self, network: &'n Network, head: usize, row: usize) -> Cow<'n, [f64]> {
+        match &self.deep {
+            Some(deep) => Cow::Owned(deep.value(head, row)),
+            None => Cow::Borrowed(network.value[head].row(row)),
+        }
     }
 
     /// The same prefixes as far as a position before the last holds a token that is asked for; `None` if there are none.
@@ -289,13 +220,55 @@ impl Hull {
     pub fn holding(&self, network: &Network, position: usize, asked: impl Fn(usize) -> bool) -> Option<Hull> {
         let mut free = Free::clone(&self.free);
         free.0.get_mut(position)?.retain(|&token| asked(token));
-        (!free.0[position].is_empty()).then(|| Hull::new(network, Arc::new(free), &self.tokens))
+        (!free.0[position].is_empty()).then(|| self.with(network, Arc::new(free), &self.tokens))
     }
 
     /// The same prefixes as far as they end in one of `tokens`.
     #[must_use]
     pub fn ending_in(&self, network: &Network, tokens: &[usize]) -> Hull {
-        Hull::new(network, self.free.clone(), tokens)
+        self.with(network, self.free.clone(), tokens)
+    }
+
+    /// Fills a table for the attention of this hull.
+    pub fn aim(&self, network: &Network, columns: &Columns, direction: &[f64], table: &mut Direction) {
+        match &self.deep {
+            Some(deep) => deep.aim(direction, table, self),
+            None => table.set_held(network, columns, direction, self),
+        }
+    }
+
+    /// `min D·r` in floats, for a hull with one last token; `table` is room, and the minimiser goes to `r`, `[d]`.
+    pub(super) fn least(
+        &self,
+        network: &Network,
+        columns: &Columns,
+        direction: &[f64],
+        table: &mut Direction,
+        r: &mut [f64],
+    ) -> f64 {
+        let x = network.x.row((self.length - 1) * network.vocab + self.tokens[0]);
+        r.copy_from_slice(x);
+        self.aim(network, columns, direction, table);
+        let mut mu = vec![0.0; self.heads.len()];
+        self.minimise(network, table, &mut mu, Some(r), None) + super::dual::dot(direction, x)
+    }
+
+    /// A proved lower bound on `D·r`, for a hull with one last token.
+    pub(super) fn proved_least(&self, network: &Network, columns: &Columns, direction: &BallVec) -> f64 {
+        let x = network.x.ball((self.length - 1) * network.vocab + self.tokens[0]);
+        let attention = self.proved_attention(network, columns, direction);
+        (direction.dot(&x).interval() + Interval::point(attention)).lo()
+    }
+
+    /// A proved lower bound on the part of `D·r` that does not come from the last token's row.
+    pub(super) fn proved_attention(&self, network: &Network, columns: &Columns, direction: &BallVec) -> f64 {
+        if let Some(deep) = &self.deep {
+            return deep.proved(self, network, direction);
+        }
+        let mut table = Direction::default();
+        let (error, largest) = table_error(network, direction);
+        table.set_held(network, columns, &direction.mid, self);
+        self.lower_bound(network, &table, error, largest)
     }
 
     /// Float minimum of `D·Σ_h o_h`; `mu` holds a guess per head and receives the minima. With `output`, adds the
@@ -311,17 +284,7 @@ impl Hull {
         let mut total = 0.0;
         let mut picks: Vec<(usize, f64)> = Vec::with_capacity(self.length);
         for (h, weights) in self.heads.iter().enumerate() {
-            let r = &direction.r[h];
-            let mut m = mu[h];
-            for step in 0..20 {
-                let (num, den) = weights.select(network.vocab, &self.free, &self.tokens, r, m, &mut picks);
-                let next = num / den;
-                let settled = step > 0 && (next - m).abs() <= 1e-10 * (1.0 + m.abs());
-                m = next;
-                if settled {
-                    break;
-                }
-            }
+            let m = weights.minimise(network.vocab, &self.free, &self.tokens, &direction.r[h], mu[h], &mut picks);
             mu[h] = m;
             total += m;
             if let Some(out) = output.as_deref_mut() {
@@ -331,13 +294,17 @@ impl Hull {
                     if let Some(reads) = reads.as_deref_mut() {
                         reads.push(Read { head: h, row, share });
                     }
-                    for (o, v) in out.iter_mut().zip(network.value[h].row(row)) {
-                        *o += share * v;
+                    match &self.deep {
+                        Some(deep) => deep.add_value(direction, h, row, share, out),
+                        None => super::dual::add_scaled(out, share, network.value[h].row(row)),
                     }
                 }
             }
         }
-        total
+        match &self.deep {
+            Some(deep) => total + deep.rest(direction, output),
+            None => total,
+        }
     }
 
     /// The token of each free position in head `h`'s minimiser at its minimum `mu`: a lead for witnesses.
@@ -352,18 +319,20 @@ impl Hull {
     /// `largest` bounds `|r|`. `−∞` when floats do not suffice.
     #[must_use]
     pub fn lower_bound(&self, network: &Network, direction: &Direction, error: f64, largest: f64) -> f64 {
+        self.proved_heads(network, direction, std::iter::repeat([error, largest]))
+    }
+
+    /// The same of the heads alone, each with an error of its own.
+    pub(super) fn proved_heads(
+        &self,
+        network: &Network,
+        direction: &Direction,
+        errors: impl Iterator<Item = [f64; 2]>,
+    ) -> f64 {
         let mut total = Interval::ZERO;
-        let mut mu = vec![0.0; network.heads];
-        self.minimise(network, direction, &mut mu, None, None);
-        for (h, weights) in self.heads.iter().enumerate() {
-            let bound = weights.certify(
-                network.vocab,
-                &self.free,
-                &self.tokens,
-                &direction.r[h],
-                mu[h],
-                [error, largest],
-            );
+        for ((weights, r), errors) in self.heads.iter().zip(&direction.r).zip(errors) {
+            let least = weights.minimise(network.vocab, &self.free, &self.tokens, r, 0.0, &mut Vec::new());
+            let bound = weights.certify(network.vocab, &self.free, &self.tokens, r, least, errors);
             total = total + Interval::point(bound);
         }
         total.lo()
@@ -413,6 +382,42 @@ impl HeadWeights {
             (*lo, *hi) = (exp(enclose(*lo, shift_most)).lo(), exp(enclose(*hi, shift_most)).hi());
         }
         HeadWeights { low, high, own }
+    }
+
+    /// Of scores that are enclosed: those of all free rows in order, and the last position's own.
+    pub(super) fn of_scores(scores: &[Interval], own: Interval) -> HeadWeights {
+        let mean = scores.iter().map(|s| s.mid_rad().0).sum::<f64>() / scores.len().max(1) as f64;
+        let weight = |s: Interval| exp(s - Interval::point(mean));
+        let all: Vec<Interval> = scores.iter().map(|&s| weight(s)).collect();
+        let own = weight(own);
+        HeadWeights {
+            low: all.iter().map(|e| e.lo()).collect(),
+            high: all.iter().map(|e| e.hi()).collect(),
+            own: vec![(own.lo(), own.hi())],
+        }
+    }
+
+    /// `min_x Σ e r / Σ e` in floats from a guess (Dinkelbach); leaves what is read in `picks`.
+    fn minimise(
+        &self,
+        vocab: usize,
+        free: &Free,
+        tokens: &[usize],
+        r: &[f64],
+        guess: f64,
+        picks: &mut Vec<(usize, f64)>,
+    ) -> f64 {
+        let mut m = guess;
+        for step in 0..20 {
+            let (num, den) = self.select(vocab, free, tokens, r, m, picks);
+            let next = num / den;
+            let settled = step > 0 && (next - m).abs() <= 1e-10 * (1.0 + m.abs());
+            m = next;
+            if settled {
+                break;
+            }
+        }
+        m
     }
 
     /// The minimising token and its weight at every position for a given `μ`; returns `(Σ e r, Σ e)`.

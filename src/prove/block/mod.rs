@@ -10,6 +10,8 @@
 
 pub mod ascent;
 mod bundle;
+mod deep;
+pub mod direction;
 mod directions;
 pub mod dual;
 mod far;
@@ -35,7 +37,9 @@ use rayon::prelude::*;
 use crate::model::{Layer, Model};
 use crate::num::Interval;
 use crate::spec::language::{Automaton, Language, LanguageError, Slice, TokenSet};
-use hull::{Columns, Free, Hull};
+use deep::{Stack, Tables};
+use direction::Columns;
+use hull::{Free, Hull};
 use narrow::Reach;
 use network::Network;
 
@@ -134,6 +138,43 @@ impl Block {
         let lengths = language.lengths(longest.min(network.context));
         let roots = lengths.into_iter().filter_map(|length| root(language.slice(length)?)).collect();
         Ok(Block::rooted(model, network, roots))
+    }
+
+    /// The same through several blocks, for prefixes of a language of at most `longest` tokens. No certificate can tell of its
+    /// proofs yet.
+    ///
+    /// # Errors
+    /// As [`Block::new`].
+    pub fn through(model: &Model, language: &Automaton, longest: usize) -> Result<Block, NotApplicable> {
+        let (stack, network) = Stack::new(model)?;
+        let columns = Columns::new(&network);
+        let mut block =
+            Block { network, model: model.clone(), columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
+        let mut lengths = language.lengths(longest.min(block.network.context));
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let mut known: Vec<Arc<Tables>> = Vec::new();
+        for length in lengths {
+            let Some(slice) = language.slice(length) else { continue };
+            let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
+            let held: Vec<Vec<usize>> = slice.sets().iter().map(tokens).collect();
+            let tables = match known.iter().find(|tables| tables.cover(&held)) {
+                Some(tables) => tables.clone(),
+                None => Tables::new(&stack, stack.top(), &held),
+            };
+            known.push(tables.clone());
+            let Some((last, free)) = held.split_last() else { continue };
+            let free = Arc::new(Free::new(free.to_vec()));
+            let cell = |&token: &usize| {
+                let hull = Hull::deep(&stack, stack.top(), &tables, &free, token);
+                let reach = Arc::new(block.reach_of(&hull));
+                RootCell { hull: Arc::new(hull), reach }
+            };
+            let cells: Vec<RootCell> = last.par_iter().map(cell).collect();
+            block.cells.extend(cells);
+        }
+        block.rho = block.rho_range();
+        block.far = far::Far::new(&block);
+        Ok(block)
     }
 
     /// For what the free positions and the last one may hold, by length.

@@ -5,7 +5,8 @@
 //! `ρ = 1/√(‖r‖²/d + ε)`: wide over free positions, exact where a prefix is known.
 
 use super::Block;
-use super::hull::{Columns, Hull};
+use super::direction::Columns;
+use super::hull::Hull;
 use super::network::Network;
 use super::sound::{along, attention_range};
 use super::tree::Node;

@@ -7,7 +7,7 @@
 //! normalised `R = r + Σ_k g_k w2_k + b2`. Gains and biases of the norms are folded into the matrices that read them,
 //! exactly as real functions.
 
-use crate::model::{Activation, Attention, Layer, Linear, MlpKind, Model, Norm, Positions, Scale};
+use crate::model::{Activation, Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale};
 use crate::num::{BallVec, Interval, turns};
 use crate::relax::{Graph, STEPS_PER_UNIT};
 
@@ -117,6 +117,20 @@ impl Network {
                 "it covers one attention layer followed by one MLP, and this model has other layers",
             ));
         };
+        Network::of(model, attention, mlp, Place::Alone)
+    }
+
+    /// Folds one block of a model that may have others below it and above it.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub(super) fn of(
+        model: &Model,
+        attention: &Attention,
+        mlp: &Mlp,
+        place: Place,
+    ) -> Result<Network, NotApplicable> {
+        let refuse = |why: &str| NotApplicable(why.to_string());
         if attention.head_norms.is_some() {
             return Err(refuse("norms of query and key heads are not covered"));
         }
@@ -135,13 +149,19 @@ impl Network {
             }
         };
         let width = model.head.width();
-        let tokens = TokenTables::new(model, attention, centred);
+        let tokens = match place {
+            Place::Alone | Place::First => TokenTables::new(model, attention, centred),
+            Place::Upper => TokenTables::empty(model, attention, width),
+        };
         let fold = |linear: &&Linear| fold_reader(linear, before_mlp, centred);
         let (mut up, mut up_bias): (Vec<_>, Vec<_>) = readers.iter().flat_map(fold).unzip();
         let mut down_rows: Vec<BallVec> =
             down.weight.rows().into_iter().map(|r| project(&points(r.iter().copied()), centred)).collect();
         let gated = readers.len() > 1;
-        let directions = if gated { Vec::new() } else { directions::quiet(&tokens.value, width, centred) };
+        let directions = match place {
+            Place::Alone if !gated => directions::quiet(&tokens.value, width, centred),
+            Place::Alone | Place::First | Place::Upper => Vec::new(),
+        };
         for direction in &directions {
             up.push(BallVec::exact(direction.iter().map(|&x| x as f64 / UNITS).collect()));
             up_bias.push(Interval::ZERO);
@@ -208,6 +228,17 @@ impl Network {
     }
 }
 
+/// Where a block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// There is no other.
+    Alone,
+    /// Others read what it leaves.
+    First,
+    /// It reads what others leave: no table of tokens speaks of it.
+    Upper,
+}
+
 /// Per-token tables of the attention layer, index `position · vocab + token`.
 struct TokenTables {
     x: Vec<BallVec>,
@@ -217,6 +248,13 @@ struct TokenTables {
 }
 
 impl TokenTables {
+    /// Residuals of zero, and no heads.
+    fn empty(model: &Model, attention: &Attention, width: usize) -> TokenTables {
+        let none = vec![Vec::new(); attention.n_heads];
+        let x = vec![BallVec::exact(vec![0.0; width]); model.context * model.head.vocab_size()];
+        TokenTables { x, value: none.clone(), query: none.clone(), key: none }
+    }
+
     fn new(model: &Model, attention: &Attention, centred: bool) -> TokenTables {
         let heads = attention.n_heads;
         let mut tables = TokenTables {
@@ -226,12 +264,7 @@ impl TokenTables {
             key: vec![Vec::new(); heads],
         };
         let (width, dim) = (model.head.width(), attention.head_dim);
-        let scale = match attention.scale {
-            // Head widths are far below 2^53, where the cast is exact.
-            Scale::InvSqrt(n) => Interval::point(n as f64).sqrt().recip(),
-            Scale::Inverse(c) => Interval::point(c).recip(),
-            Scale::One => Interval::ONE,
-        };
+        let scale = scale_of(attention);
         let output_bias: Vec<f64> = match &attention.output.bias {
             Some(b) => b.iter().map(|&b| f64::from(b)).collect(),
             None => vec![0.0; width],
@@ -271,6 +304,16 @@ impl TokenTables {
             }
         }
         tables
+    }
+}
+
+/// Factor on scores.
+pub(super) fn scale_of(attention: &Attention) -> Interval {
+    match attention.scale {
+        // Head widths are far below 2^53, where the cast is exact.
+        Scale::InvSqrt(n) => Interval::point(n as f64).sqrt().recip(),
+        Scale::Inverse(c) => Interval::point(c).recip(),
+        Scale::One => Interval::ONE,
     }
 }
 
@@ -326,7 +369,7 @@ fn normalise(x: &[Interval], norm: &Norm) -> BallVec {
 }
 
 /// Rows `w1_i` and constants `b_i` of arguments: gain folded in and projected, norm bias moved to the constant.
-fn fold_reader(up: &Linear, norm: &Norm, centred: bool) -> Vec<(BallVec, Interval)> {
+pub(super) fn fold_reader(up: &Linear, norm: &Norm, centred: bool) -> Vec<(BallVec, Interval)> {
     let (gain, bias) = match norm {
         Norm::Layer { gain, bias, .. } => (gain, bias.as_ref()),
         Norm::Rms { gain, .. } => (gain, None),
@@ -386,7 +429,7 @@ fn tabulate(
 }
 
 /// Π: centring or the identity.
-fn project(x: &[Interval], centred: bool) -> BallVec {
+pub(super) fn project(x: &[Interval], centred: bool) -> BallVec {
     if centred { BallVec::from_intervals(&centre(x)) } else { BallVec::from_intervals(x) }
 }
 
@@ -395,7 +438,7 @@ fn centre(x: &[Interval]) -> Vec<Interval> {
     x.iter().map(|&x| x - mean).collect()
 }
 
-fn points(xs: impl Iterator<Item = f32>) -> Vec<Interval> {
+pub(super) fn points(xs: impl Iterator<Item = f32>) -> Vec<Interval> {
     xs.map(|x| Interval::point(f64::from(x))).collect()
 }
 
@@ -403,7 +446,7 @@ fn sum(terms: [f64; 2]) -> Interval {
     Interval::point(terms[0]) + Interval::point(terms[1])
 }
 
-fn intervals(x: &BallVec) -> Vec<Interval> {
+pub(super) fn intervals(x: &BallVec) -> Vec<Interval> {
     x.mid.iter().map(|&mid| crate::num::Ball { mid, rad: x.rad }.interval()).collect()
 }
 
@@ -421,7 +464,7 @@ fn rotated(x: &BallVec, angles: &[(Interval, Interval)]) -> BallVec {
     BallVec::from_intervals(&y)
 }
 
-fn scaled(x: &BallVec, factor: Interval) -> BallVec {
+pub(super) fn scaled(x: &BallVec, factor: Interval) -> BallVec {
     BallVec::from_intervals(&intervals(x).into_iter().map(|x| x * factor).collect::<Vec<_>>())
 }
 

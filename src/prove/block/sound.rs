@@ -3,7 +3,8 @@
 
 use super::dual::{Dual, Region, add_scaled, norm};
 use super::functional::{Claim, Functional, Query, RESERVE};
-use super::hull::{Columns, Direction, Hull};
+use super::hull::Hull;
+use super::direction::{Columns, Direction};
 use super::network::Network;
 use super::neuron::{self, Weights};
 use super::scale;
@@ -112,7 +113,7 @@ pub fn away_from_origin(network: &Network, columns: &Columns, hull: &Hull, token
     let (mut table, mut mu) = (Direction::default(), vec![0.0; network.heads]);
     let mut point = x.to_vec();
     for step in 0..=STEPS {
-        table.set(network, columns, &point, hull.length);
+        hull.aim(network, columns, &point, &mut table);
         let mut vertex = x.to_vec();
         hull.minimise(network, &table, &mut mu, Some(&mut vertex), None);
         let toward: Vec<f64> = vertex.iter().zip(&point).map(|(v, p)| v - p).collect();
@@ -269,9 +270,13 @@ impl Shared {
     /// Lower bound on the attention part at both ends of ρ, for every prefix of the hull.
     #[must_use]
     pub fn attention(&self, network: &Network, hull: &Hull) -> [f64; 2] {
-        let at = |end: usize| {
-            let (error, largest) = self.errors[end];
-            hull.lower_bound(network, &self.tables[end], error, largest)
+        let at = |end: usize| match &hull.deep {
+            // Such hulls have tables of their own.
+            Some(deep) => deep.proved(hull, network, &self.directions[end]),
+            None => {
+                let (error, largest) = self.errors[end];
+                hull.lower_bound(network, &self.tables[end], error, largest)
+            }
         };
         [at(0), at(1)]
     }
@@ -287,7 +292,7 @@ impl Shared {
 }
 
 /// Error of every `r` computed from an enclosed direction, and a bound on `|r|`.
-fn table_error(network: &Network, direction: &BallVec) -> (f64, f64) {
+pub(super) fn table_error(network: &Network, direction: &BallVec) -> (f64, f64) {
     let (n1, n2) = (direction.norm1(), direction.norm2());
     let d = network.width as f64;
     let of = |table: &super::network::Rows| {
@@ -307,14 +312,9 @@ fn length(x: &BallVec) -> Interval {
 /// for an enclosed `D`; the part of the last token is added by the caller.
 #[must_use]
 pub fn attention_range(network: &Network, columns: &Columns, hull: &Hull, direction: &BallVec) -> (f64, f64) {
-    let mut table = Direction::default();
-    let (error, largest) = table_error(network, direction);
-    let mut least = |sign: f64| {
-        let signed: Vec<f64> = direction.mid.iter().map(|x| sign * x).collect();
-        table.set(network, columns, &signed, hull.length);
-        hull.lower_bound(network, &table, error, largest)
-    };
-    (least(1.0), -least(-1.0))
+    let opposite = BallVec { mid: direction.mid.iter().map(|x| -x).collect(), rad: direction.rad };
+    let [least, most] = [direction, &opposite].map(|d| hull.proved_attention(network, columns, d));
+    (least, -most)
 }
 
 /// `D·x` for an enclosed direction and table row.

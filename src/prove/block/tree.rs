@@ -77,6 +77,11 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    /// Whether a pair is one of those that are open here.
+    pub fn holds(&self, length: usize, token: usize) -> bool {
+        self.hull.length == length && self.open.contains(&token)
+    }
+
     /// Every pair of some lengths that the block speaks of.
     pub fn all(block: &Block, shortest: usize, longest: usize) -> Vec<Cell> {
         let cell = |root: &super::RootCell| Cell {
@@ -273,7 +278,7 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, points: us
             return step;
         }
         let (length, token) = worst.unwrap_or_else(|| (node.cells[0].hull.length, node.cells[0].open[0]));
-        let cell = node.cells.iter().find(|c| c.hull.length == length).expect("the worst pair is open");
+        let cell = node.cells.iter().find(|c| c.holds(length, token)).expect("the worst pair is open");
         let problem = Problem {
             network: &block.network,
             columns: &block.columns,
@@ -299,8 +304,7 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, points: us
         step.evaluations += ascent.evaluations;
         node.dual = Some(ascent.dual.clone());
         worst = discharge(block, query, &mut node, &mut step.duals);
-        let open =
-            |node: &Node| node.cells.iter().any(|c| c.hull.length == length && c.open.contains(&token));
+        let open = |node: &Node| node.cells.iter().any(|c| c.holds(length, token));
         if open(&node) {
             // Before branching: perhaps no prefix of this pair has a residual as short as the node wants.
             worst = away(block, query, &mut node, (length, token), &mut step.duals);
@@ -329,7 +333,7 @@ fn away(
     (length, token): (usize, usize),
     duals: &mut Vec<Multipliers>,
 ) -> Option<(usize, usize)> {
-    let cell = node.cells.iter().find(|c| c.hull.length == length)?;
+    let cell = node.cells.iter().find(|c| c.holds(length, token))?;
     let away = away_from_origin(&block.network, &block.columns, &cell.hull, token);
     apply(block, query, node, away, duals)
 }
