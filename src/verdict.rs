@@ -57,14 +57,30 @@ pub enum Prover {
     /// The branch prover: every prefix of a finite language, by bounds on token sets. It writes no certificates, so that no
     /// answer rests on it.
     Branch,
+    /// The deep prover: every prefix spoken of, through several blocks, whatever its free positions hold; without certificates
+    /// too.
+    Deep,
     /// A concrete prefix, evaluated rigorously.
     Search,
 }
 
 impl Prover {
     /// Those that can be asked to work.
-    pub const WORKERS: [Prover; 6] =
-        [Prover::Head, Prover::Exhaustive, Prover::Block, Prover::Attention, Prover::Branch, Prover::Search];
+    pub const WORKERS: [Prover; 7] = [
+        Prover::Head,
+        Prover::Exhaustive,
+        Prover::Block,
+        Prover::Attention,
+        Prover::Deep,
+        Prover::Branch,
+        Prover::Search,
+    ];
+
+    /// Whether its proofs can be checked by others, so that answers may rest on them.
+    #[must_use]
+    pub fn certifies(self) -> bool {
+        !matches!(self, Prover::Branch | Prover::Deep)
+    }
 
     /// The name that reports print.
     #[must_use]
@@ -76,6 +92,7 @@ impl Prover {
             Prover::Attention => "attention",
             Prover::Exhaustive => "exhaustive",
             Prover::Branch => "branch",
+            Prover::Deep => "deep",
             Prover::Search => "search",
         }
     }
@@ -122,7 +139,7 @@ impl Bounds {
 
     /// Takes over a tighter upper bound; a looser one, or NaN, changes nothing.
     pub fn tighten(&mut self, upper: f64, prover: Prover) {
-        if prover != Prover::Branch && upper < self.checkable {
+        if prover.certifies() && upper < self.checkable {
             self.checkable = upper;
         }
         if upper < self.upper {

@@ -443,11 +443,11 @@ pub struct RunArgs {
 /// Who may work.
 #[derive(Debug, Args)]
 pub struct ProverArgs {
-    /// Who may work: head, exhaustive, block, attention, branch, search
+    /// Who may work: head, exhaustive, block, attention, deep, branch, search
     #[arg(
         long = "provers",
         value_name = "NAME[,NAME...]",
-        default_value = "head,exhaustive,block,attention,branch,search"
+        default_value = "head,exhaustive,block,attention,deep,branch,search"
     )]
     pub names: String,
 }

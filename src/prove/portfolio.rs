@@ -161,6 +161,9 @@ impl<'a> Portfolio<'a> {
         if enumerates && !early && self.enumerate(tokens, &mut all, aim, limits, observer)? {
             return Ok(all);
         }
+        if self.members.contains(&Prover::Deep) {
+            self.deep_bounds(tokens, &mut all, aim, limits, observer)?;
+        }
         if self.members.contains(&Prover::Branch) {
             self.branch_bounds(tokens, &mut all, aim, limits, observer)?;
         }
@@ -242,11 +245,14 @@ impl<'a> Portfolio<'a> {
     /// A quarter of the time if the block or the branch prover may want the rest, half of it if an enumeration may.
     fn search_limits(&self, model: &Model, aim: Aim<'_>, limits: &Limits, enumerates: bool) -> Limits {
         let block = self.members.contains(&Prover::Block) && Block::covers(model);
+        let deep = self.members.contains(&Prover::Deep)
+            && self.branch_gap(aim, limits).is_some()
+            && Block::refuses_several(model).is_none();
         let branch = self.members.contains(&Prover::Branch)
             && self.branch_gap(aim, limits).is_some()
             && Branch::new(model, &self.language, limits.longest_prefix(model.context)).is_ok();
         match limits.remaining() {
-            Some(left) if block || branch => limits.within(left / 4),
+            Some(left) if block || deep || branch => limits.within(left / 4),
             Some(left) if enumerates => limits.within(left / 2),
             Some(_) | None => limits.clone(),
         }
@@ -269,22 +275,15 @@ impl<'a> Portfolio<'a> {
         }
         let model = self.folder.load()?;
         let longest = limits.longest_prefix(model.context);
-        let (block, certified) = match Block::within(&model, &self.outline, longest) {
-            Ok(block) => (block, true),
-            Err(_) if self.branch_gap(aim, limits).is_none() => return Ok(()),
+        let Ok(block) = Block::within(&model, &self.outline, longest) else {
             // Another architecture: nothing to add, and nothing wrong.
-            Err(_) => match Block::through(&model, &self.outline, longest) {
-                Ok(block) => (block, false),
-                Err(_) => return Ok(()),
-            },
+            return Ok(());
         };
         observer(Event::Stage("block prover"));
         attempts.run(&open, all, |i, attempt, limits| {
             let (upper, proof) = prove_at(&block, tokens[i], attempt, longest, limits)?;
             attempt.is_met_by(upper).then_some(())?;
-            if certified {
-                observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
-            }
+            observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
             Some(upper)
         });
         Ok(())
@@ -315,6 +314,38 @@ impl<'a> Portfolio<'a> {
             let proof = prove_ceiling(&tables, token, upper, &self.language, longest, limits)?;
             observer(Event::Upper { token, upper, argument: Argument::Attention(&proof) });
             Some(upper)
+        });
+        Ok(())
+    }
+
+    /// The deep prover, where bounds are asked for and not only answers, on every token whose bounds are still too far apart.
+    fn deep_bounds(
+        &self,
+        tokens: &[TokenId],
+        all: &mut [Bounds],
+        aim: Aim<'_>,
+        limits: &Limits,
+        observer: Observer<'_>,
+    ) -> Result<(), PortfolioError> {
+        let Some(gap) = self.branch_gap(aim, limits) else { return Ok(()) };
+        let model = self.folder.load()?;
+        let longest = limits.longest_prefix(model.context);
+        let other =
+            self.members.contains(&Prover::Branch) && Branch::new(&model, &self.language, longest).is_ok();
+        let own = match limits.remaining() {
+            Some(left) if other => limits.within(left / 2),
+            Some(_) | None => limits.clone(),
+        };
+        let attempts = Attempts { prover: Prover::Deep, aim, refine: Some(gap), limits: &own };
+        let open = attempts.open(all);
+        if open.is_empty() || own.expired() {
+            return Ok(());
+        }
+        observer(Event::Stage("deep prover"));
+        let Some(block) = Block::through(&model, &self.outline, longest, &own) else { return Ok(()) };
+        attempts.run(&open, all, |i, attempt, limits| {
+            let (upper, _) = prove_at(&block, tokens[i], attempt, longest, limits)?;
+            attempt.is_met_by(upper).then_some(upper)
         });
         Ok(())
     }

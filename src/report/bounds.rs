@@ -126,6 +126,9 @@ fn meaning_of(prover: Prover) -> &'static str {
         Prover::Branch => {
             "branch prover: every prefix of the language, by bounds on token sets; without a certificate"
         }
+        Prover::Deep => {
+            "deep prover: every prefix spoken of, by bounds through all blocks; without a certificate"
+        }
         Prover::Search => "rigorous evaluation of the prefix",
     }
 }

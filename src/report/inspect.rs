@@ -9,8 +9,8 @@ use crate::model::{
     Vocab,
 };
 use crate::prove::attention::{self, Tables};
-use crate::prove::block::NotApplicable;
 use crate::prove::block::network::Network;
+use crate::prove::block::{Block, NotApplicable};
 use crate::prove::exhaustive::Exhaustive;
 use crate::verdict::Prover;
 
@@ -58,6 +58,7 @@ impl Inspection {
             exhaustive(&model),
             block_prover(&model),
             attention_prover(&model),
+            deep_prover(&model),
             branch_prover(&model),
             search(),
         ];
@@ -161,6 +162,19 @@ fn attention_prover(model: &Model) -> Applicable {
         |attention::NotApplicable(why)| why,
     );
     Applicable { prover: Prover::Attention.name(), applies, why }
+}
+
+fn deep_prover(model: &Model) -> Applicable {
+    let refused = Block::refuses_several(model);
+    let applies = refused.is_none();
+    let why = refused.map_or_else(
+        || {
+            "what the blocks below the last one leave can be enclosed, where a language is not too large"
+                .into()
+        },
+        |NotApplicable(why)| why,
+    );
+    Applicable { prover: Prover::Deep.name(), applies, why }
 }
 
 fn branch_prover(model: &Model) -> Applicable {

@@ -126,4 +126,3 @@ pub(super) fn combine_columns<const N: usize>(
         }
     }
 }
-

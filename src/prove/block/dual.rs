@@ -22,8 +22,8 @@
 
 use multiversion::multiversion;
 
-use super::functional::{Functional, Query};
 use super::direction::{Columns, Direction};
+use super::functional::{Functional, Query};
 use super::hull::Hull;
 use super::network::Network;
 use super::neuron::{Weights, lowest};

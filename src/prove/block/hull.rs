@@ -284,7 +284,8 @@ impl Hull {
         let mut total = 0.0;
         let mut picks: Vec<(usize, f64)> = Vec::with_capacity(self.length);
         for (h, weights) in self.heads.iter().enumerate() {
-            let m = weights.minimise(network.vocab, &self.free, &self.tokens, &direction.r[h], mu[h], &mut picks);
+            let m =
+                weights.minimise(network.vocab, &self.free, &self.tokens, &direction.r[h], mu[h], &mut picks);
             mu[h] = m;
             total += m;
             if let Some(out) = output.as_deref_mut() {

@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::limits::Limits;
 use crate::model::{Layer, Model};
 use crate::num::Interval;
 use crate::spec::language::{Automaton, Language, LanguageError, Slice, TokenSet};
@@ -140,13 +141,20 @@ impl Block {
         Ok(Block::rooted(model, network, roots))
     }
 
-    /// The same through several blocks, for prefixes of a language of at most `longest` tokens. No certificate can tell of its
+    /// Why the prover has nothing to say about the several blocks of a model, if so.
+    #[must_use]
+    pub fn refuses_several(model: &Model) -> Option<NotApplicable> {
+        Stack::new(model).err()
+    }
+
+    /// The same through several blocks, for the prefixes of a language of at most `longest` tokens. No certificate can tell of its
     /// proofs yet.
     ///
-    /// # Errors
-    /// As [`Block::new`].
-    pub fn through(model: &Model, language: &Automaton, longest: usize) -> Result<Block, NotApplicable> {
-        let (stack, network) = Stack::new(model)?;
+    /// `None` where the model is of another kind, there are too many tokens to enclose what each of them leaves at each
+    /// position, or the limits end it.
+    #[must_use]
+    pub fn through(model: &Model, language: &Automaton, longest: usize, limits: &Limits) -> Option<Block> {
+        let (stack, network) = Stack::new(model).ok()?;
         let columns = Columns::new(&network);
         let mut block =
             Block { network, model: model.clone(), columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
@@ -154,12 +162,15 @@ impl Block {
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         let mut known: Vec<Arc<Tables>> = Vec::new();
         for length in lengths {
+            if limits.expired() {
+                return None;
+            }
             let Some(slice) = language.slice(length) else { continue };
             let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
             let held: Vec<Vec<usize>> = slice.sets().iter().map(tokens).collect();
             let tables = match known.iter().find(|tables| tables.cover(&held)) {
                 Some(tables) => tables.clone(),
-                None => Tables::new(&stack, stack.top(), &held),
+                None => Tables::new(&stack, stack.top(), &held, limits)?,
             };
             known.push(tables.clone());
             let Some((last, free)) = held.split_last() else { continue };
@@ -174,7 +185,7 @@ impl Block {
         }
         block.rho = block.rho_range();
         block.far = far::Far::new(&block);
-        Ok(block)
+        Some(block)
     }
 
     /// For what the free positions and the last one may hold, by length.

@@ -20,12 +20,7 @@ const SHARE: f64 = 0.1;
 
 /// By how much weighed planes differ in what they read at each position, counted from the last: the mean of `|x_j − mean x_j|`, where
 /// `x_j` is what a plane's reads at position j add to its functional `w + ρ v`.
-pub(super) fn spreads(
-    network: &Network,
-    hull: &Hull,
-    planes: &[(f64, &Piece)],
-    at: &Evaluation,
-) -> Vec<f64> {
+pub(super) fn spreads(network: &Network, hull: &Hull, planes: &[(f64, &Piece)], at: &Evaluation) -> Vec<f64> {
     let rows = planes.iter().flat_map(|(_, piece)| &piece.choice.reads).map(|read| read.row);
     let Some(last) = rows.map(|row| row / network.vocab).max() else { return Vec::new() };
     let added = |piece: &Piece| {

@@ -1,10 +1,10 @@
 //! Sound evaluation of dual multipliers: what counts. The multipliers are integers in units of 2^−20, so the checker reads
 //! the very same numbers; every operation here carries its error (see [`crate::num`]).
 
+use super::direction::{Columns, Direction};
 use super::dual::{Dual, Region, add_scaled, norm};
 use super::functional::{Claim, Functional, Query, RESERVE};
 use super::hull::Hull;
-use super::direction::{Columns, Direction};
 use super::network::Network;
 use super::neuron::{self, Weights};
 use super::scale;

@@ -1,6 +1,7 @@
 //! What a lower block leaves at a position: its hull of residuals, and neurons between parallel lines.
 //!
-//! Over the arguments `[l, u]` that a position allows, `φ(s) = α s + β ± δ` with the slope of the chord. So with `c_k = D·w2_k`,
+//! Over the arguments `[l, u]` that a position allows, `φ(s) = α s + β ± δ` with the slope of the chord; a gated neuron
+//! `φ(s) u` lies as close to `ū φ(s) + φ̄ (u − ū)` as `φ` and `u` do to their middles. So with `c_k = D·w2_k`,
 //! `v = Σ_k c_k α_k w1_k` and the normalised residual `ŷ = ρ r`
 //!
 //! ```text
@@ -31,10 +32,10 @@ pub(in super::super) struct After {
     lines: Vec<Line>,
 }
 
-/// `φ(s) = slope·s + middle ± half` over the range of an argument.
+/// `g = Σ slope·argument + middle ± half` over the ranges of a neuron's arguments: one, or two where it is gated.
 #[derive(Debug, Clone, Copy)]
 struct Line {
-    slope: f64,
+    slopes: [f64; 2],
     middle: f64,
     half: f64,
 }
@@ -48,8 +49,12 @@ impl After {
             Interval::new(least(direction), -least(&opposite(direction)))
         };
         let read = Normed::new(network.width, network.eps, range);
-        let argument = |k: usize| read.range(&network.up.ball(k), range) + network.up_bias[k];
-        let lines = (0..network.neurons).map(|k| Line::new(network, k, argument(k))).collect();
+        let argument = |i: usize| read.range(&network.up.ball(i), range) + network.up_bias[i];
+        let line = |k: usize| match network.gated {
+            false => Line::new(network, k, argument(k)),
+            true => Line::gated(network, k, argument(k), argument(network.neurons + k)),
+        };
+        let lines = (0..network.neurons).map(line).collect();
         After { stack: stack.clone(), level, hull, read, lines }
     }
 
@@ -57,6 +62,14 @@ impl After {
     pub(super) fn normed(&self) -> Normed {
         let eps = self.stack.reader(self.level + 1).eps;
         Normed::new(self.network().width, eps, |direction| self.range(direction))
+    }
+
+    /// The arguments of a neuron and its slopes along them.
+    fn slopes(&self, k: usize) -> impl Iterator<Item = (usize, f64)> + use<> {
+        let (network, line) = (self.network(), self.lines[k]);
+        let n = if network.gated { 2 } else { 1 };
+        let neurons = network.neurons;
+        (0..n).map(move |i| (k + i * neurons, line.slopes[i]))
     }
 
     fn network(&self) -> &Network {
@@ -75,8 +88,11 @@ impl After {
         let mut v = vec![0.0; direction.len()];
         let mut constant = dot(&network.down_bias.mid, direction);
         for (k, (line, &c)) in self.lines.iter().zip(&weights).enumerate() {
-            add_scaled(&mut v, c * line.slope, network.up.row(k));
-            constant += c * (line.slope * network.up_bias[k].lo() + line.middle) - c.abs() * line.half;
+            for (i, slope) in self.slopes(k) {
+                add_scaled(&mut v, c * slope, network.up.row(i));
+                constant += c * slope * network.up_bias[i].lo();
+            }
+            constant += c * line.middle - c.abs() * line.half;
         }
         let part = self.read.part(&v);
         add_scaled(&mut v, -part, self.read.axis());
@@ -96,11 +112,13 @@ impl After {
         add_scaled(point, 1.0, &r);
         add_scaled(point, 1.0, &network.down_bias.mid);
         for (k, (line, &c)) in self.lines.iter().zip(&weights).enumerate() {
-            let (row, axis) = (network.up.row(k), self.read.axis());
-            let own = self.read.part(row);
-            let s = own * along + rho * (dot(row, &r) - own * dot(axis, &r)) + network.up_bias[k].lo();
-            let g = line.slope * s + line.middle - c.signum() * line.half;
-            add_scaled(point, g, network.down.row(k));
+            let argument = |i: usize| {
+                let (row, axis) = (network.up.row(i), self.read.axis());
+                let own = self.read.part(row);
+                own * along + rho * (dot(row, &r) - own * dot(axis, &r)) + network.up_bias[i].lo()
+            };
+            let linear: f64 = self.slopes(k).map(|(i, slope)| slope * argument(i)).sum();
+            add_scaled(point, linear + line.middle - c.signum() * line.half, network.down.row(k));
         }
         value + part * along + constant
     }
@@ -109,14 +127,16 @@ impl After {
     pub fn proved(&self, direction: &BallVec) -> f64 {
         let network = self.network();
         let mut constant = network.down_bias.dot(direction).interval();
-        let (mut middles, mut off) = (Vec::with_capacity(self.lines.len()), 0.0);
+        let (mut middles, mut off) = (vec![0.0; network.arguments()], 0.0);
         for (k, line) in self.lines.iter().enumerate() {
             let c = network.down.ball(k).dot(direction).interval();
-            let (mid, rad) = (c * line.slope).mid_rad();
-            middles.push(mid);
-            off += rad;
-            let share = network.up_bias[k] * line.slope + Interval::point(line.middle);
-            constant = constant + c * share - Interval::point(c.magnitude()) * line.half;
+            for (i, slope) in self.slopes(k) {
+                let (mid, rad) = (c * slope).mid_rad();
+                middles[i] = mid;
+                off += rad;
+                constant = constant + c * (network.up_bias[i] * slope);
+            }
+            constant = constant + c * line.middle - Interval::point(c.magnitude()) * line.half;
         }
         let mut v = BallVec::combine(&middles, network.up.iter(), network.up.rad, network.width);
         v.rad = nonnegative_sum(v.rad + nonnegative_sum(off) * (network.up.longest + network.up.rad));
@@ -127,7 +147,8 @@ impl After {
             self.hull.proved_least(network, self.stack.columns(self.level), &aim)
         });
         // A minimum drops a NaN.
-        let least = if ends.iter().all(|end| end.is_finite()) { ends[0].min(ends[1]) } else { f64::NEG_INFINITY };
+        let least =
+            if ends.iter().all(|end| end.is_finite()) { ends[0].min(ends[1]) } else { f64::NEG_INFINITY };
         (constant + Interval::point(least)).lo()
     }
 }
@@ -138,20 +159,113 @@ fn opposite(direction: &BallVec) -> BallVec {
 }
 
 impl Line {
-    /// Around neuron `k` of a network over a range of its argument.
+    /// Around a plain neuron `k` over a range of its argument.
     fn new(network: &Network, k: usize, argument: Interval) -> Line {
-        let steps = f64::from(STEPS_PER_UNIT);
-        let (first, last) = network.range[k];
-        // Casts saturate, and a NaN leaves the whole range.
-        let end = |x: f64, from: i32| if x.is_nan() { from } else { x as i32 };
-        let l = end((argument.lo() * steps).floor(), first).clamp(first, last);
-        let u = end((argument.hi() * steps).ceil(), last).clamp(l, last);
-        let (low, high) = (f64::from(l) / steps, f64::from(u) / steps);
+        let [l, u] = grid(network, k, argument);
+        let (low, high) = (at(l), at(u));
         let rise = network.graph.sample(high) - network.graph.sample(low);
         let slope = if u > l { rise / (high - low) } else { 0.0 };
-        let least = network.graph.lower_bound(1.0, 0.0, slope, l, u);
-        let most = -network.graph.lower_bound(-1.0, 0.0, -slope, l, u);
-        let (middle, half) = Interval::new(least, most).mid_rad();
-        Line { slope, middle, half }
+        let (middle, half) = off(network, slope, [l, u]).mid_rad();
+        Line { slopes: [slope, 0.0], middle, half }
+    }
+
+    /// Around a gated one over ranges of both.
+    fn gated(network: &Network, k: usize, argument: Interval, factor: Interval) -> Line {
+        let plain = Line::new(network, k, argument);
+        let ends = grid(network, k, argument);
+        let ((value, spread), (u, reach)) = (off(network, 0.0, ends).mid_rad(), factor.mid_rad());
+        let (slope, lost) = (Interval::point(u) * plain.slopes[0]).mid_rad();
+        let furthest = at(ends[0]).abs().max(at(ends[1]).abs());
+        let constant = Interval::point(u) * plain.middle - Interval::point(value) * u;
+        let (middle, rounded) = constant.mid_rad();
+        let half = Interval::point(u.abs()) * plain.half
+            + Interval::point(spread) * reach
+            + Interval::point(lost) * furthest
+            + Interval::point(rounded);
+        Line { slopes: [slope, value], middle, half: half.hi() }
+    }
+}
+
+/// Grid points around a range of argument `k`, within what is known of it.
+fn grid(network: &Network, k: usize, argument: Interval) -> [i32; 2] {
+    let steps = f64::from(STEPS_PER_UNIT);
+    let (first, last) = network.range[k];
+    // Casts saturate, and a NaN leaves the whole range.
+    let end = |x: f64, other: i32| if x.is_nan() { other } else { x as i32 };
+    let l = end((argument.lo() * steps).floor(), first).clamp(first, last);
+    [l, end((argument.hi() * steps).ceil(), last).clamp(l, last)]
+}
+
+/// The number of a grid point, exactly.
+fn at(index: i32) -> f64 {
+    f64::from(index) / f64::from(STEPS_PER_UNIT)
+}
+
+/// Encloses `φ(s) − slope s` between two grid points.
+fn off(network: &Network, slope: f64, [l, u]: [i32; 2]) -> Interval {
+    let least = network.graph.lower_bound(1.0, 0.0, slope, l, u);
+    Interval::new(least, -network.graph.lower_bound(-1.0, 0.0, -slope, l, u))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::ModelFolder;
+
+    fn network(gated: bool) -> &'static Network {
+        static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
+        let load = |name: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+            Network::new(&ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
+        };
+        &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
+    }
+
+    proptest! {
+        #[test]
+        fn neurons_stay_between_their_lines(
+            gated in prop::bool::ANY,
+            k in 0usize..40,
+            middle in -3.0f64..3.0,
+            half in prop_oneof![Just(0.0), 1e-6f64..2.0],
+            factor in prop_oneof![-4.0f64..4.0, -1e6f64..1e6],
+            reach in prop_oneof![Just(0.0), 1e-6f64..3.0],
+            points in prop::collection::vec(prop::array::uniform2(-1.0f64..=1.0), 30),
+        ) {
+            let network = network(gated);
+            // Within what is known of the argument anyhow.
+            let (first, last) = (at(network.range[k].0), at(network.range[k].1));
+            let argument = Interval::new((middle - half).max(first).min(last), (middle + half).min(last).max(first));
+            let other = Interval::new(factor - reach, factor + reach);
+            let line = match gated {
+                false => Line::new(network, k, argument),
+                true => Line::gated(network, k, argument, other),
+            };
+            for [x, y] in points {
+                let s = (0.5 * (argument.lo() + argument.hi()) + 0.5 * argument.width() * x)
+                    .clamp(argument.lo(), argument.hi());
+                let u = (factor + reach * y).clamp(other.lo(), other.hi());
+                let g = network.graph.sample(s) * if gated { u } else { 1.0 };
+                let on = line.slopes[0] * s + line.slopes[1] * u + line.middle;
+                let slack = (network.graph.error() + 1e-12) * (1.0 + u.abs());
+                prop_assert!((g - on).abs() <= line.half + slack, "{g} {on} ± {}", line.half);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_leaves_the_whole_range() {
+        let network = network(false);
+        let line = Line::new(network, 0, Interval::ENTIRE);
+        let whole = Interval::new(at(network.range[0].0), at(network.range[0].1));
+        let same = Line::new(network, 0, whole);
+        assert_eq!((line.slopes, line.middle, line.half), (same.slopes, same.middle, same.half));
+        let gated = self::network(true);
+        assert!(!Line::gated(gated, 0, Interval::ONE, Interval::ENTIRE).half.is_finite());
     }
 }

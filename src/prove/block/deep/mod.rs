@@ -83,8 +83,8 @@ impl Stack {
         for block in upper {
             floors.push(Floor::new(Network::of(model, block.0, block.1, Place::Upper)?));
         }
-        if floors.iter().any(|floor| floor.network.gated || floor.network.centred != network.centred) {
-            return Err(refuse("below the last block it covers plain neurons, and norms of one kind"));
+        if floors.iter().any(|floor| floor.network.centred != network.centred) {
+            return Err(refuse("LayerNorm and RMSNorm are mixed"));
         }
         let readers = upper.iter().chain([last]).map(|block| Reader::new(block.0, network.centred));
         let readers = readers.collect::<Option<Vec<_>>>();
@@ -95,6 +95,21 @@ impl Stack {
     /// The last block's number, from zero.
     pub fn top(&self) -> usize {
         self.floors.len()
+    }
+
+    /// How many products of two numbers tables for the block at `level` take, roughly: as many bounds of functionals for each token
+    /// at each position as neurons and entries of keys and values ask for, each of which reads what comes before.
+    pub fn work(&self, level: usize, held: &[Vec<usize>]) -> f64 {
+        let network = self.floor(level - 1);
+        let (heads, dim) = self.reader(level).shape();
+        let functionals = 2 * network.arguments() + 8 * network.width + 4 * heads * dim;
+        let mut before = 0;
+        let rows = held.iter().map(|tokens| {
+            before += tokens.len();
+            (before * tokens.len()) as f64
+        });
+        let one = (network.width * network.heads) as f64 * f64::from(1u32 << level.min(20));
+        rows.sum::<f64>() * one * functionals as f64
     }
 
     /// The network of a block below the last.

@@ -78,3 +78,52 @@ impl Normed {
         (self.along * part + range(&rest) * self.rho).max(-most).min(most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn functionals_of_normalised_members_lie_in_their_range(
+            middle in prop::collection::vec(-2.0f64..2.0, 6),
+            size in prop_oneof![Just(0.0), 1e-9f64..0.3, 0.3f64..5.0],
+            scale in prop::sample::select(vec![1e-6, 1.0, 1e6]),
+            eps in prop::sample::select(vec![1e-12, 1e-5, 1.0]),
+            members in prop::collection::vec(prop::collection::vec(-1.0f64..=1.0, 6), 12),
+            functional in prop::collection::vec(-3.0f64..3.0, 6),
+        ) {
+            let (middle, size): (Vec<f64>, f64) = (middle.iter().map(|x| x * scale).collect(), size * scale);
+            // A box, whose ranges are exact up to rounding.
+            let range = |direction: &BallVec| {
+                let mid = direction.dot(&BallVec::exact(middle.clone())).interval();
+                let reach = Interval::point(direction.norm1()) * size;
+                mid + Interval::new(-reach.hi(), reach.hi())
+            };
+            let normed = Normed::new(6, eps, range);
+            let functional = BallVec::exact(functional);
+            let bounds = normed.range(&functional, range);
+            for member in members {
+                let r: Vec<Interval> =
+                    middle.iter().zip(&member).map(|(m, x)| Interval::point(m + 0.999_999 * size * x)).collect();
+                let square = r.iter().map(|x| x.square()).sum::<Interval>() / Interval::point(6.0);
+                let rho = (square + Interval::point(eps)).sqrt().recip();
+                let value = r.iter().zip(&functional.mid).map(|(x, f)| *x * *f).sum::<Interval>() * rho;
+                prop_assert!(bounds.lo() <= value.hi() && value.lo() <= bounds.hi(), "{value} outside {bounds}");
+            }
+        }
+
+        #[test]
+        fn what_is_lost_is_bounded_by_the_ball(functional in prop::collection::vec(-3.0f64..3.0, 6)) {
+            let range = |_: &BallVec| Interval::ENTIRE;
+            let normed = Normed::new(6, 1e-5, range);
+            let functional = BallVec::exact(functional);
+            let bounds = normed.range(&functional, range);
+            let most = functional.norm2() * 6f64.sqrt();
+            let lost = bounds.lo().is_nan() || bounds.hi().is_nan();
+            prop_assert!(lost || (bounds.lo() <= -most * 0.999_999 && bounds.hi() >= most * 0.999_999), "{bounds}");
+        }
+    }
+}

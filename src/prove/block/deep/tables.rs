@@ -8,6 +8,7 @@ use super::super::direction::{FEW as SPARSE, combine_columns};
 use super::super::hull::{Free, Hull};
 use super::reader::{Affine, enclose};
 use super::{After, Stack};
+use crate::limits::Limits;
 use crate::num::{Ball, BallVec, Interval, dot_error, nonnegative_sum};
 
 /// Enclosures over the prefixes of some free positions; rows are `position · vocab + token`.
@@ -54,13 +55,28 @@ struct Cell {
     products: Vec<Vec<Interval>>,
 }
 
+/// Most products of two numbers, roughly, that tables may take.
+const MOST_WORK: f64 = 3e11;
+
 /// Most last tokens whose queries are multiplied with all keys.
 const FEW: usize = 4;
 
 impl Tables {
-    /// For the block at `level`, from one, when each position holds one of these tokens.
-    pub fn new(stack: &Arc<Stack>, level: usize, held: &[Vec<usize>]) -> Arc<Tables> {
-        let below = (level > 1).then(|| Tables::new(stack, level - 1, held));
+    /// For the block at `level`, from one, when each position holds one of these tokens; `None` if that is too much work or the limits
+    /// end it.
+    pub fn new(
+        stack: &Arc<Stack>,
+        level: usize,
+        held: &[Vec<usize>],
+        limits: &Limits,
+    ) -> Option<Arc<Tables>> {
+        if stack.work(level, held) > MOST_WORK {
+            return None;
+        }
+        let below = match level {
+            0 | 1 => None,
+            _ => Some(Tables::new(stack, level - 1, held, limits)?),
+        };
         let reader = stack.reader(level);
         let vocab = stack.floor(0).vocab;
         let positions: Vec<(Arc<Free>, Vec<_>)> = (0..held.len())
@@ -79,7 +95,10 @@ impl Tables {
                 (token, queries.iter().map(|q| q.iter().map(|x| x.mid_rad().0).collect()).collect())
             })
             .collect();
-        let cell = |&(j, token): &(usize, usize)| -> Cell {
+        let cell = |&(j, token): &(usize, usize)| -> Option<Cell> {
+            if limits.expired() {
+                return None;
+            }
             let keys = &positions[j].1;
             let after = left(j, token);
             let normed = after.normed();
@@ -94,14 +113,14 @@ impl Tables {
                 let all: Vec<Affine> = queries.iter().zip(keys).map(product).collect();
                 enclose(&all, &after, &normed)
             });
-            Cell {
+            Some(Cell {
                 row: j * vocab + token,
                 products: products.collect(),
                 keys: keys.iter().map(|rows| enclose(rows, &after, &normed)).collect(),
                 values: reader.values().map(|rows| enclose(rows, &after, &normed)).collect(),
-            }
+            })
         };
-        let cells: Vec<Cell> = all.par_iter().map(cell).collect();
+        let cells: Vec<Cell> = all.par_iter().map(cell).collect::<Option<_>>()?;
         let (heads, dim) = reader.shape();
         let rows = held.len() * vocab;
         let empty = || Values { columns: vec![0.0; 2 * dim * rows], largest: vec![0.0; dim] };
@@ -131,20 +150,21 @@ impl Tables {
                     let (mid, rad) = x.mid_rad();
                     table.columns[i * rows + row] = mid;
                     table.columns[(dim + i) * rows + row] = rad;
-                    table.largest[i] = table.largest[i].max(nonnegative_sum(mid.abs() + rad));
-                    // A maximum drops a NaN.
-                    if rad.is_nan() {
-                        table.largest[i] = f64::NAN;
+                    let (size, most) = (nonnegative_sum(mid.abs() + rad), &mut table.largest[i]);
+                    // What is not a number stays.
+                    if !(size <= *most) && !most.is_nan() {
+                        *most = size;
                     }
                 }
             }
         }
-        Arc::new(tables)
+        Some(Arc::new(tables))
     }
 
     /// Whether these speak of all prefixes with such tokens at their positions.
     pub fn cover(&self, held: &[Vec<usize>]) -> bool {
-        let within = |(own, other): (&Vec<usize>, &Vec<usize>)| other.iter().all(|v| own.binary_search(v).is_ok());
+        let within =
+            |(own, other): (&Vec<usize>, &Vec<usize>)| other.iter().all(|v| own.binary_search(v).is_ok());
         // Products are those of queries at one position.
         let same = self.asked.is_empty() || held.len() == self.held.len();
         same && held.len() <= self.held.len() && self.held.iter().zip(held).all(within)
@@ -173,7 +193,8 @@ impl Tables {
                 combine_columns(&mut [out], &columns[start..], self.rows, &[&weights]);
             } else {
                 for row in held.iter().map(|v| start + v) {
-                    out[row] = weights.iter().enumerate().map(|(k, w)| w * columns[k * self.rows + row]).sum();
+                    out[row] =
+                        weights.iter().enumerate().map(|(k, w)| w * columns[k * self.rows + row]).sum();
                 }
             }
         }
