@@ -171,7 +171,7 @@ fn the_oracle_is_exact_for_one_last_token() {
     let mut table = Direction::default();
     table.set(&block.network, &columns, &direction, 3);
     let mut mu = vec![0.0; block.network.heads];
-    let found = hull.minimise(&block.network, &table, &mut mu, None, None);
+    let found = hull.minimise(&block.network, &mut table, &mut mu, None, None);
     if block.network.heads == 1 {
         assert!((found - least).abs() <= 1e-9 * (1.0 + least.abs()), "{found} {least}");
     } else {

@@ -17,6 +17,10 @@ pub struct Direction {
     /// Through several blocks: `D`, and `D·out` per head.
     pub(super) whole: Vec<f64>,
     pub(super) along: Vec<Vec<f64>>,
+    /// Minima of the heads at another direction, where to start from.
+    pub(super) guess: Vec<f64>,
+    /// Room for the block below.
+    pub(super) below: Vec<Direction>,
 }
 
 impl Direction {
@@ -26,18 +30,35 @@ impl Direction {
     }
 
     /// The same for what a hull's positions may hold.
-    pub(super) fn set_held(&mut self, network: &Network, columns: &Columns, direction: &[f64], hull: &Hull) {
+    pub(super) fn set_held<const N: usize>(
+        all: [&mut Direction; N],
+        network: &Network,
+        columns: &Columns,
+        directions: [&[f64]; N],
+        hull: &Hull,
+    ) {
         let (stride, vocab) = (network.context * network.vocab, network.vocab);
-        self.r.resize(network.heads, Vec::new());
-        for ((r, columns), value) in self.r.iter_mut().zip(&columns.heads).zip(&network.value) {
-            r.resize(stride, 0.0);
+        let mut rest = all.map(|table| {
+            table.r.resize(network.heads, Vec::new());
+            table.r.iter_mut()
+        });
+        for (columns, value) in columns.heads.iter().zip(&network.value) {
+            let mut out = rest.each_mut().map(|rest| {
+                let r = rest.next().expect("one table per head");
+                r.resize(stride, 0.0);
+                r.as_mut_slice()
+            });
             for (j, held) in hull.held().enumerate() {
                 let start = j * vocab;
                 if FEW * held.len() >= vocab {
-                    let out = &mut r[start..start + vocab];
-                    combine_columns(&mut [out], &columns[start..], stride, &[direction]);
-                } else {
-                    held.iter().for_each(|v| r[start + v] = dot(value.row(start + v), direction));
+                    let mut here = out.each_mut().map(|out| &mut out[start..start + vocab]);
+                    combine_columns(&mut here, &columns[start..], stride, &directions);
+                    continue;
+                }
+                for row in held.iter().map(|v| start + v) {
+                    for (out, direction) in out.iter_mut().zip(directions) {
+                        out[row] = dot(value.row(row), direction);
+                    }
                 }
             }
         }
@@ -92,7 +113,7 @@ impl Columns {
 }
 
 /// `out = Σ_k direction_k · columns[k][..out.len()]` for each pair of the two.
-#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn combine_columns<const N: usize>(
     out: &mut [&mut [f64]; N],
     columns: &[f64],
@@ -113,7 +134,9 @@ pub(super) fn combine_columns<const N: usize>(
             for (out, d) in out.iter_mut().zip(direction) {
                 let d = &d[k..k + GROUP];
                 for (i, o) in out[start..end].iter_mut().enumerate() {
-                    *o += d[0] * group[0][i] + d[1] * group[1][i] + d[2] * group[2][i] + d[3] * group[3][i];
+                    let first = d[0].mul_add(group[0][i], d[1] * group[1][i]);
+                    let second = d[2].mul_add(group[2][i], d[3].mul_add(group[3][i], first));
+                    *o += second;
                 }
             }
         }

@@ -188,7 +188,7 @@ pub fn evaluate(problem: &Problem<'_>, dual: &Dual, space: &mut Workspace) -> Ev
         space.mu[end].resize(network.heads, 0.0);
         let mut r = x.to_vec();
         let mut reads = Vec::with_capacity(network.heads * hull.length);
-        let (table, mu) = (&space.directions[end], &mut space.mu[end]);
+        let (table, mu) = (&mut space.directions[end], &mut space.mu[end]);
         let attention = hull.minimise(network, table, mu, Some(&mut r), Some(&mut reads));
         let value = attention + dot(direction, x) + constant;
         let (normed, raw) = (least.point.clone(), unit.clone());

@@ -233,24 +233,41 @@ impl Hull {
     pub fn aim(&self, network: &Network, columns: &Columns, direction: &[f64], table: &mut Direction) {
         match &self.deep {
             Some(deep) => deep.aim(direction, table, self),
-            None => table.set_held(network, columns, direction, self),
+            None => Direction::set_held([table], network, columns, [direction], self),
         }
     }
 
-    /// `min D·r` in floats, for a hull with one last token; `table` is room, and the minimiser goes to `r`, `[d]`.
-    pub(super) fn least(
+    /// `min D·r` in floats for several directions, for a hull with one last token; `tables` are room, and with the minima come the
+    /// minimisers, `[d]`.
+    pub(super) fn least<const N: usize>(
         &self,
         network: &Network,
         columns: &Columns,
-        direction: &[f64],
-        table: &mut Direction,
-        r: &mut [f64],
-    ) -> f64 {
+        directions: [&[f64]; N],
+        tables: [&mut Direction; N],
+    ) -> [(f64, Vec<f64>); N] {
         let x = network.x.row((self.length - 1) * network.vocab + self.tokens[0]);
-        r.copy_from_slice(x);
-        self.aim(network, columns, direction, table);
-        let mut mu = vec![0.0; self.heads.len()];
-        self.minimise(network, table, &mut mu, Some(r), None) + super::dual::dot(direction, x)
+        let mut tables = tables;
+        match &self.deep {
+            Some(deep) => {
+                for (table, direction) in tables.iter_mut().zip(directions) {
+                    deep.aim(direction, table, self);
+                }
+            }
+            None => {
+                Direction::set_held(tables.each_mut().map(|t| &mut **t), network, columns, directions, self)
+            }
+        }
+        let mut directions = directions.into_iter();
+        tables.map(|table| {
+            let mut r = x.to_vec();
+            let mut guess = std::mem::take(&mut table.guess);
+            guess.resize(self.heads.len(), 0.0);
+            let own = directions.next().map_or(0.0, |direction| super::dual::dot(direction, x));
+            let least = self.minimise(network, table, &mut guess, Some(&mut r), None);
+            table.guess = guess;
+            (least + own, r)
+        })
     }
 
     /// A proved lower bound on `D·r`, for a hull with one last token.
@@ -267,7 +284,7 @@ impl Hull {
         }
         let mut table = Direction::default();
         let (error, largest) = table_error(network, direction);
-        table.set_held(network, columns, &direction.mid, self);
+        Direction::set_held([&mut table], network, columns, [&direction.mid], self);
         self.lower_bound(network, &table, error, largest)
     }
 
@@ -276,7 +293,7 @@ impl Hull {
     pub fn minimise(
         &self,
         network: &Network,
-        direction: &Direction,
+        direction: &mut Direction,
         mu: &mut [f64],
         mut output: Option<&mut [f64]>,
         mut reads: Option<&mut Vec<Read>>,

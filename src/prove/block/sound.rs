@@ -115,7 +115,7 @@ pub fn away_from_origin(network: &Network, columns: &Columns, hull: &Hull, token
     for step in 0..=STEPS {
         hull.aim(network, columns, &point, &mut table);
         let mut vertex = x.to_vec();
-        hull.minimise(network, &table, &mut mu, Some(&mut vertex), None);
+        hull.minimise(network, &mut table, &mut mu, Some(&mut vertex), None);
         let toward: Vec<f64> = vertex.iter().zip(&point).map(|(v, p)| v - p).collect();
         let full = super::dual::dot(&toward, &toward).max(f64::MIN_POSITIVE);
         let best = (-super::dual::dot(&point, &toward) / full).clamp(0.0, 1.0);

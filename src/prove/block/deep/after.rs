@@ -81,8 +81,8 @@ impl After {
         Interval::new(self.proved(direction), -self.proved(&opposite(direction)))
     }
 
-    /// `min D·R` in floats; adds the minimiser to `point`.
-    pub fn least(&self, direction: &[f64], point: &mut [f64]) -> f64 {
+    /// `min D·R` in floats and the minimiser, `[d]`, given room.
+    pub fn least(&self, direction: &[f64], room: &mut Vec<Direction>) -> (f64, Vec<f64>) {
         let network = self.network();
         let weights: Vec<f64> = network.down.iter().map(|row| dot(row, direction)).collect();
         let mut v = vec![0.0; direction.len()];
@@ -97,20 +97,19 @@ impl After {
         let part = self.read.part(&v);
         add_scaled(&mut v, -part, self.read.axis());
         let along = if part > 0.0 { self.read.along.lo() } else { self.read.along.hi() };
-        let mut table = Direction::default();
-        let mut best: Option<(f64, f64, Vec<f64>)> = None;
-        for rho in [self.read.rho.lo(), self.read.rho.hi()] {
+        room.resize(2, Direction::default());
+        let [low, high] = room.as_mut_slice() else { return (f64::NEG_INFINITY, direction.to_vec()) };
+        let rhos = [self.read.rho.lo(), self.read.rho.hi()];
+        let aims = rhos.map(|rho| {
             let mut aim = direction.to_vec();
             add_scaled(&mut aim, rho, &v);
-            let mut r = vec![0.0; direction.len()];
-            let value = self.hull.least(network, self.stack.columns(self.level), &aim, &mut table, &mut r);
-            if best.as_ref().is_none_or(|best| value < best.0) {
-                best = Some((value, rho, r));
-            }
-        }
-        let Some((value, rho, r)) = best else { return f64::NEG_INFINITY };
-        add_scaled(point, 1.0, &r);
-        add_scaled(point, 1.0, &network.down_bias.mid);
+            aim
+        });
+        let aims = aims.each_ref().map(Vec::as_slice);
+        let [low, high] = self.hull.least(network, self.stack.columns(self.level), aims, [low, high]);
+        let ((value, r), rho) = if low.0 < high.0 { (low, rhos[0]) } else { (high, rhos[1]) };
+        let mut point = r.clone();
+        add_scaled(&mut point, 1.0, &network.down_bias.mid);
         for (k, (line, &c)) in self.lines.iter().zip(&weights).enumerate() {
             let argument = |i: usize| {
                 let (row, axis) = (network.up.row(i), self.read.axis());
@@ -118,9 +117,9 @@ impl After {
                 own * along + rho * (dot(row, &r) - own * dot(axis, &r)) + network.up_bias[i].lo()
             };
             let linear: f64 = self.slopes(k).map(|(i, slope)| slope * argument(i)).sum();
-            add_scaled(point, linear + line.middle - c.signum() * line.half, network.down.row(k));
+            add_scaled(&mut point, linear + line.middle - c.signum() * line.half, network.down.row(k));
         }
-        value + part * along + constant
+        (value + part * along + constant, point)
     }
 
     /// A proved lower bound on `D·R`.

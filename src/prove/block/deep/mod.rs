@@ -216,10 +216,9 @@ impl Deep {
     }
 
     /// `min D·(R + b)` in floats; adds the minimiser to `out`.
-    pub fn rest(&self, table: &Direction, out: Option<&mut [f64]>) -> f64 {
+    pub fn rest(&self, table: &mut Direction, out: Option<&mut [f64]>) -> f64 {
         let bias = &self.stack.reader(self.level).bias;
-        let mut point = vec![0.0; table.whole.len()];
-        let value = self.under.least(&table.whole, &mut point);
+        let (value, point) = self.under.least(&table.whole, &mut table.below);
         for (o, (x, b)) in out.into_iter().flatten().zip(point.iter().zip(&bias.mid)) {
             *o += x + b;
         }
