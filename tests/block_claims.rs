@@ -33,7 +33,7 @@ impl Case {
         let model: Model = folder.load().unwrap();
         let language = Language::parse(text, folder.vocab().unwrap()).unwrap();
         let automaton = Automaton::new(&language, model.head.vocab_size()).unwrap();
-        let block = Block::within(&model, &automaton, LONGEST).unwrap();
+        let block = Block::within(&model, &automaton, LONGEST, &Limits::default()).unwrap();
         let lengths = automaton.lengths(LONGEST);
         let members: Vec<Vec<TokenId>> =
             lengths.iter().flat_map(|&n| automaton.slice(n).unwrap().members().collect::<Vec<_>>()).collect();

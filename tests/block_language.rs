@@ -60,7 +60,7 @@ fn bounds_lie_just_above_the_best_member() {
         let model = folder.load().unwrap();
         let language = Language::parse(text, folder.vocab().unwrap()).unwrap();
         let automaton = Automaton::new(&language, model.head.vocab_size()).unwrap();
-        let block = Block::within(&model, &automaton, LONGEST).unwrap();
+        let block = Block::within(&model, &automaton, LONGEST, &Limits::default()).unwrap();
         let greatest = greatest(&model, &automaton);
         let scope = Scope { shortest: 1, longest: LONGEST };
         let mut near = 0;
@@ -108,7 +108,7 @@ fn of_a_union_the_product_counts() {
     let lengths = |text: &str| {
         let language = Language::parse(text, folder.vocab().unwrap()).unwrap();
         let automaton = Automaton::new(&language, model.head.vocab_size()).unwrap();
-        let block = Block::within(&model, &automaton, LONGEST).unwrap();
+        let block = Block::within(&model, &automaton, LONGEST, &Limits::default()).unwrap();
         block.roots().map(|hull| (hull.length, hull.tokens.clone())).collect::<Vec<_>>()
     };
     assert_eq!(lengths("[id:1] · [id:2] | [id:3] · [id:4] | [id:5]"), [(1, vec![5]), (2, vec![2, 4])]);

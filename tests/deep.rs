@@ -4,6 +4,8 @@
 
 mod common;
 
+use common::shared_models;
+use llmprove::certify::{block_proof, settled};
 use llmprove::limits::Limits;
 use llmprove::model::{Layer, Linear, MlpKind, Model, ModelFolder, TokenId, Vocab, rigorous};
 use llmprove::num::{Ball, BallVec, Interval};
@@ -12,8 +14,9 @@ use llmprove::prove::block::direction::Columns;
 use llmprove::prove::block::functional::Query;
 use llmprove::prove::block::sound::attention_range;
 use llmprove::prove::block::{Block, Scope, tree};
-use llmprove::spec::Language;
 use llmprove::spec::language::Automaton;
+use llmprove::spec::{Language, Predicate, Statement, Threshold};
+use llmprove_proofs::check;
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -74,7 +77,7 @@ fn centred(x: Vec<Interval>, centre: bool) -> Vec<Interval> {
 /// Every functional of the exact residual lies in the range of its hull, and where prefixes are few the range is narrow.
 fn hulls_hold(name: &str, model: &Model, text: &str, narrow: f64) {
     let language = automaton(text, model);
-    let block = Block::through(model, &language, model.context, &Limits::default()).unwrap();
+    let block = Block::through(model, &language, model.context, &Limits::default()).unwrap().0;
     let columns = Columns::new(&block.network);
     let cut = residual_before_the_last_mlp(model);
     let mut random = ChaCha8Rng::seed_from_u64(7);
@@ -116,7 +119,10 @@ fn hulls_hold_all_residuals() {
         for text in
             ["any{1,2}", "any · [id:1]", "[id:2] · any · [id:3,4] · [id:1]", "[id:3] · [id:1] · [id:2]"]
         {
-            hulls_hold(&name, &model, text, 0.02);
+            // Too many last tokens for a model of 81.
+            if text != "any{1,2}" || name != "moby-l2" {
+                hulls_hold(&name, &model, text, 0.02);
+            }
         }
         hulls_hold(&format!("{name} and more"), &deeper(&model), "[id:0,2] · [id:1,3] · [id:2]", 1.0);
         hulls_hold(&format!("{name} and more"), &deeper(&model), "[id:2] · [id:1]", 0.1);
@@ -147,7 +153,7 @@ fn bounds_lie_above_the_best_member() {
         // Many last tokens take long in a vocabulary of 81.
         for text in &texts[usize::from(name == "moby-l2")..] {
             let language = automaton(text, &model);
-            let block = Block::through(&model, &language, model.context, &Limits::default()).unwrap();
+            let block = Block::through(&model, &language, model.context, &Limits::default()).unwrap().0;
             for target in [0, 3, 5] {
                 let p = |prefix: &Vec<TokenId>| {
                     rigorous::token_probability(&model, prefix, target, Interval::ONE).unwrap().lo()
@@ -181,7 +187,7 @@ fn extreme_weights_prove_nothing() {
                 };
             }
             let language = automaton("any · [id:1]", &model);
-            let Some(block) = Block::through(&model, &language, 2, &Limits::default()) else { continue };
+            let Ok((block, _)) = Block::through(&model, &language, 2, &Limits::default()) else { continue };
             covered += 1;
             let p = |prefix: &Vec<TokenId>| rigorous::token_probability(&model, prefix, 3, Interval::ONE);
             let all = members(&language, 2).iter().map(p).collect::<Result<Vec<_>, _>>();
@@ -198,7 +204,8 @@ fn extreme_weights_prove_nothing() {
 #[test]
 fn a_ball_of_directions_has_the_wider_range() {
     let (_, model) = models().swap_remove(0);
-    let block = Block::through(&model, &automaton("any · [id:1]", &model), 2, &Limits::default()).unwrap();
+    let language = automaton("any · [id:1]", &model);
+    let (block, _) = Block::through(&model, &language, 2, &Limits::default()).unwrap();
     let columns = Columns::new(&block.network);
     let hull = block.roots().next().unwrap();
     let mid: Vec<f64> = (0..block.network.width).map(|i| (i as f64 * 1.7).sin()).collect();
@@ -209,4 +216,77 @@ fn a_ball_of_directions_has_the_wider_range() {
     assert!(ball.0 <= point.0 && point.1 <= ball.1, "{ball:?} {point:?}");
     let lost = range(BallVec { mid: vec![1.0; block.network.width], rad: f64::INFINITY });
     assert!(!Ball { mid: lost.0, rad: lost.1 }.interval().is_finite());
+}
+
+/// Whether the checker accepts a proof of `P(target) <= p` that is found in a few nodes; `None` if none is.
+fn is_accepted(
+    folder: &ModelFolder,
+    text: &str,
+    (target, p): (TokenId, f64),
+    nodes: usize,
+) -> Option<(tree::Proof, bool)> {
+    let model = folder.load().unwrap();
+    let vocab = Vocab::numbered(model.head.vocab_size());
+    let language = match folder.vocab() {
+        Ok(vocab) if text.contains('"') => Language::parse(text, vocab).unwrap(),
+        _ => Language::parse(text, &vocab).unwrap(),
+    };
+    let automaton = Automaton::new(&language, model.head.vocab_size()).unwrap();
+    let block = Block::within(&model, &automaton, model.context, &Limits::default()).unwrap();
+    let steps = Steps { most: 100, enough: -5e-5 };
+    let scope = Scope { shortest: 1, longest: usize::MAX };
+    let goal = |_| query(target, p);
+    let root = tree::prove(&block, &goal, &scope, steps, &Limits::default(), nodes).proof?;
+    let threshold = Threshold::parse(&format!("{:.12}", p + 1e-9)).unwrap();
+    let predicate = Predicate::Ceiling { token: target, threshold, temperature: None };
+    let statement = Statement { language, max_len: None, predicate };
+    let proof = block_proof(&block.proof(root.clone()));
+    let files = settled(folder.digest(), &statement, proof).unwrap();
+    Some((root, check(folder.dir(), &files.statement, &files.certificate).is_ok()))
+}
+
+fn vectors(proof: &tree::Proof) -> usize {
+    let below = proof.split.iter().flat_map(|(_, children)| children.iter()).map(vectors);
+    proof.duals.len() + below.sum::<usize>()
+}
+
+/// What is proved through two blocks is accepted, from easy thresholds down to where a few nodes do not suffice.
+#[test]
+fn proofs_through_two_blocks_are_accepted() {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proofs/tests/models");
+    let tiny = ["tiny-neox", "tiny-gpt2-erf"].map(|name| ModelFolder::open(root.join(name)).unwrap());
+    let (mut with_vectors, mut covered) = (0, 0);
+    for folder in common::fixture_models().into_iter().chain(tiny) {
+        let model = folder.load().unwrap();
+        let name = folder.dir().display().to_string();
+        if !Block::covers(&model) || model.body.layers.len() < 4 || Block::refuses_several(&model).is_some() {
+            continue;
+        }
+        covered += 1;
+        for text in ["any{3} · [id:1]", "[id:3] · any{3} · [id:2] · [id:1]"] {
+            if automaton(text, &model).lengths(model.context).is_empty() {
+                continue;
+            }
+            for (target, p) in [(0, 0.97), (0, 0.9), (0, 0.5), (2, 0.9), (2, 0.7), (3, 0.9)] {
+                if let Some((proof, accepted)) = is_accepted(&folder, text, (target, p), 60) {
+                    assert!(accepted, "{name}: {target} at {p} after {text}");
+                    with_vectors += vectors(&proof);
+                }
+            }
+        }
+    }
+    assert!(covered >= 4, "{covered} models");
+    assert!(with_vectors > 10, "{with_vectors} dual vectors");
+}
+
+/// 256⁴ prefixes of a trained model.
+#[test]
+fn four_free_tokens_of_a_trained_model() {
+    let Some(models) = shared_models("four_free_tokens_of_a_trained_model") else { return };
+    let folder = ModelFolder::open(models.join("leangpt-d32-l2-ctx16")).unwrap();
+    let n = TokenId::from(b'n');
+    let (proof, accepted) = is_accepted(&folder, "any{4} · \"and then th\"", (n, 0.2), 200).unwrap();
+    assert!(accepted && vectors(&proof) > 0);
+    // A prefix found by search makes it more likely than this.
+    assert!(is_accepted(&folder, "any{4} · \"and then th\"", (n, 0.0103), 20).is_none());
 }

@@ -88,7 +88,8 @@ pub enum Proof {
         /// Token ids, first token first.
         prefix: Vec<u32>,
     },
-    /// Proves a ceiling for all prefixes up to a length by branch and bound through the one block of the network.
+    /// Proves a ceiling for all prefixes up to a length by branch and bound through the last block of the network, of which there are at most
+    /// two.
     Block(BlockProof),
     /// Proves a claim about the order of logits for all prefixes of any length from the final norm and the head alone.
     Order(OrderProof),

@@ -40,7 +40,7 @@ fn run(case: &Case) -> Result<Theorem, CheckError> {
 #[test]
 fn accepted_cases_end_with_the_expected_verdict() {
     let cases = cases("accept");
-    assert_eq!(cases.len(), 59, "a file of the accept corpus is missing or not counted");
+    assert_eq!(cases.len(), 62, "a file of the accept corpus is missing or not counted");
     for (name, case) in cases {
         let theorem = run(&case).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(serde_json::to_value(theorem.verdict).unwrap(), case.expect, "{name}");
@@ -50,7 +50,7 @@ fn accepted_cases_end_with_the_expected_verdict() {
 #[test]
 fn rejected_cases_end_with_the_expected_reason() {
     let cases = cases("reject");
-    assert_eq!(cases.len(), 227, "a file of the reject corpus is missing or not counted");
+    assert_eq!(cases.len(), 241, "a file of the reject corpus is missing or not counted");
     let mut reasons = BTreeSet::new();
     for (name, case) in cases {
         match run(&case) {

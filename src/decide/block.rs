@@ -31,7 +31,7 @@ pub fn prove(
     let model = folder.load()?;
     let outline = Block::outline(&statement.language, folder.vocab_size(), folder.context())?;
     let longest = limits.longest_prefix(model.context);
-    let Ok(block) = Block::within(&model, &outline, longest) else { return Ok(None) };
+    let Ok(block) = Block::within(&model, &outline, longest, limits) else { return Ok(None) };
     observer(Event::Stage("block prover"));
     let limit = statement.predicate.limit();
     let upper = if limit.strict { -LEAD } else { limit.value.lo() };

@@ -153,7 +153,9 @@ impl<'a> Portfolio<'a> {
             }
         }
         if self.members.contains(&Prover::Block) {
-            self.block_bounds(tokens, &mut all, aim, limits, observer)?;
+            // What else may come later wants its part of the time.
+            let waits = enumerates && !early;
+            self.block_bounds(tokens, &mut all, aim, limits, waits, observer)?;
         }
         if self.members.contains(&Prover::Attention) {
             self.attention_bounds(tokens, &mut all, aim, limits, observer)?;
@@ -244,10 +246,12 @@ impl<'a> Portfolio<'a> {
 
     /// A quarter of the time if the block or the branch prover may want the rest, half of it if an enumeration may.
     fn search_limits(&self, model: &Model, aim: Aim<'_>, limits: &Limits, enumerates: bool) -> Limits {
-        let block = self.members.contains(&Prover::Block) && Block::covers(model);
+        let speaks = || Block::speaks_of(model, &self.outline, limits.longest_prefix(model.context));
+        let block = self.members.contains(&Prover::Block) && Block::covers(model) && speaks();
         let deep = self.members.contains(&Prover::Deep)
             && self.branch_gap(aim, limits).is_some()
-            && Block::refuses_several(model).is_none();
+            && Block::is_only_for_deep(model)
+            && speaks();
         let branch = self.members.contains(&Prover::Branch)
             && self.branch_gap(aim, limits).is_some()
             && Branch::new(model, &self.language, limits.longest_prefix(model.context)).is_ok();
@@ -265,17 +269,30 @@ impl<'a> Portfolio<'a> {
         all: &mut [Bounds],
         aim: Aim<'_>,
         limits: &Limits,
+        waits: bool,
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
         let refine = self.refine.filter(|_| limits.deadline.is_some());
         let attempts = Attempts { prover: Prover::Block, aim, refine, limits };
-        let open = attempts.open(all);
-        if open.is_empty() || limits.expired() {
+        if attempts.open(all).is_empty() || limits.expired() {
             return Ok(());
         }
         let model = self.folder.load()?;
+        if !Block::covers(&model) {
+            return Ok(());
+        }
         let longest = limits.longest_prefix(model.context);
-        let Ok(block) = Block::within(&model, &self.outline, longest) else {
+        // Through two blocks others may know more.
+        let deep = model.body.layers.len() > 2;
+        let others = waits && self.is_affordable(&model, limits)
+            || self.members.contains(&Prover::Branch) && self.branch_gap(aim, limits).is_some();
+        let own = match limits.remaining() {
+            Some(left) if deep && others => limits.within(left / 2),
+            Some(_) | None => limits.clone(),
+        };
+        let attempts = Attempts { limits: &own, ..attempts };
+        let open = attempts.open(all);
+        let Ok(block) = Block::within(&model, &self.outline, longest, &own) else {
             // Another architecture: nothing to add, and nothing wrong.
             return Ok(());
         };
@@ -329,6 +346,9 @@ impl<'a> Portfolio<'a> {
     ) -> Result<(), PortfolioError> {
         let Some(gap) = self.branch_gap(aim, limits) else { return Ok(()) };
         let model = self.folder.load()?;
+        if !Block::is_only_for_deep(&model) {
+            return Ok(());
+        }
         let longest = limits.longest_prefix(model.context);
         let other =
             self.members.contains(&Prover::Branch) && Branch::new(&model, &self.language, longest).is_ok();
@@ -342,7 +362,7 @@ impl<'a> Portfolio<'a> {
             return Ok(());
         }
         observer(Event::Stage("deep prover"));
-        let Some(block) = Block::through(&model, &self.outline, longest, &own) else { return Ok(()) };
+        let Ok((block, _)) = Block::through(&model, &self.outline, longest, &own) else { return Ok(()) };
         attempts.run(&open, all, |i, attempt, limits| {
             let (upper, _) = prove_at(&block, tokens[i], attempt, longest, limits)?;
             attempt.is_met_by(upper).then_some(upper)

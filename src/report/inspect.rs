@@ -148,9 +148,14 @@ fn head_theorem(model: &Model) -> Applicable {
 }
 
 fn block_prover(model: &Model) -> Applicable {
-    let refused = Network::new(model).err();
+    let two = Block::covers(model) && model.body.layers.len() > 2;
+    let refused = if two { Block::refuses_several(model) } else { Network::new(model).err() };
     let applies = refused.is_none();
-    let why = refused.map_or_else(|| "the network is one block".into(), |NotApplicable(why)| why);
+    let words = match two {
+        true => "the network is two blocks, for languages that are not too large",
+        false => "the network is one block",
+    };
+    let why = refused.map_or_else(|| words.into(), |NotApplicable(why)| why);
     Applicable { prover: Prover::Block.name(), applies, why }
 }
 
@@ -165,15 +170,15 @@ fn attention_prover(model: &Model) -> Applicable {
 }
 
 fn deep_prover(model: &Model) -> Applicable {
-    let refused = Block::refuses_several(model);
-    let applies = refused.is_none();
-    let why = refused.map_or_else(
-        || {
+    let applies = Block::is_only_for_deep(model);
+    let why = match Block::refuses_several(model) {
+        None if applies => {
             "what the blocks below the last one leave can be enclosed, where a language is not too large"
                 .into()
-        },
-        |NotApplicable(why)| why,
-    );
+        }
+        None => "the block prover covers these blocks, with certificates".into(),
+        Some(NotApplicable(why)) => why,
+    };
     Applicable { prover: Prover::Deep.name(), applies, why }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use llmprove_proofs::{Certificate, Decimal, Language, Predicate, Proof, Statement, model_digest};
 use serde_json::json;
 
-use crate::{AnyError, attention, block, block_claims, order, predicates};
+use crate::{AnyError, attention, block, block_claims, order, predicates, two_blocks};
 
 pub fn model_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
@@ -110,6 +110,7 @@ pub fn accept(folder: &Path) -> Result<(), AnyError> {
     )?;
     block::accept(&case)?;
     block_claims::accept(&case)?;
+    two_blocks::accept(&case)?;
     let witness = |prefix: &[u32]| Proof::Witness { prefix: prefix.to_vec() };
     case(
         "witness_gpt2",
@@ -336,6 +337,7 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
     case("prefix_longer_than_context", "PrefixTooLong", model, pair(&long, proof)?)?;
     block::reject(&case)?;
     block_claims::reject(&case)?;
+    two_blocks::reject(&case)?;
     let hooked = statement("tiny-hooked", 3, "0.97", None)?;
     case("head_without_final_norm", "NoFinalNorm", "tiny-hooked", pair(&hooked, uniform(6, 3))?)?;
     attention::reject(&case)?;

@@ -8,6 +8,7 @@ mod cases;
 mod models;
 mod order;
 mod predicates;
+mod two_blocks;
 
 use std::fs;
 use std::io::ErrorKind;

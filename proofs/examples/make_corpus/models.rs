@@ -13,6 +13,7 @@ pub fn write(models: &Path) -> Result<(), AnyError> {
     tiny_gpt2_erf().write(&models.join("tiny-gpt2-erf"))?;
     tiny_llama().write(&models.join("tiny-llama"))?;
     tiny_qwen2().write(&models.join("tiny-qwen2"))?;
+    tiny_neox().write(&models.join("tiny-neox"))?;
     tiny_hooked().write(&models.join("tiny-hooked"))?;
     tiny_ranks().write(&models.join("tiny-ranks"))
 }
@@ -132,6 +133,46 @@ fn tiny_gpt2() -> TinyModel {
         "model_type": "gpt2", "vocab_size": v, "n_embd": d, "n_inner": inner, "n_layer": 1, "n_head": 2,
         "n_positions": context, "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new",
         "tie_word_embeddings": true
+    });
+    TinyModel { config, files: vec![("model.safetensors", tensors)] }
+}
+
+/// Two blocks with mild weights, rotations of half of each head, all biases, `gelu`, F32: what the lower block leaves varies little.
+fn tiny_neox() -> TinyModel {
+    let (v, d, inner, context) = (7, 8, 8, 6);
+    let mut r = Random(11);
+    let mut t = |name: &str, shape: &[usize], centre, spread| r.tensor(name, "F32", shape, centre, spread);
+    let mut tensors = vec![t("gpt_neox.embed_in.weight", &[v, d], 0.0, 1.0)];
+    for layer in 0..2 {
+        for (name, shape, centre, spread) in [
+            ("input_layernorm.weight", &[d][..], 1.0, 0.25),
+            ("input_layernorm.bias", &[d], 0.0, 0.25),
+            ("post_attention_layernorm.weight", &[d], 1.0, 0.25),
+            ("post_attention_layernorm.bias", &[d], 0.0, 0.25),
+            ("attention.query_key_value.weight", &[3 * d, d], 0.0, 0.5),
+            ("attention.query_key_value.bias", &[3 * d], 0.0, 0.25),
+            ("attention.dense.weight", &[d, d], 0.0, 0.25),
+            ("attention.dense.bias", &[d], 0.0, 0.25),
+            ("mlp.dense_h_to_4h.weight", &[inner, d], 0.0, 0.5),
+            ("mlp.dense_h_to_4h.bias", &[inner], 0.0, 0.25),
+            ("mlp.dense_4h_to_h.weight", &[d, inner], 0.0, 0.5),
+            ("mlp.dense_4h_to_h.bias", &[d], 0.0, 0.25),
+        ] {
+            tensors.push(t(&format!("gpt_neox.layers.{layer}.{name}"), shape, centre, spread));
+        }
+    }
+    for (name, shape, centre, spread) in [
+        ("gpt_neox.final_layer_norm.weight", &[d][..], 1.0, 0.25),
+        ("gpt_neox.final_layer_norm.bias", &[d], 0.0, 0.25),
+        ("embed_out.weight", &[v, d], 0.0, 1.0),
+    ] {
+        tensors.push(t(name, shape, centre, spread));
+    }
+    let config = json!({
+        "model_type": "gpt_neox", "vocab_size": v, "hidden_size": d, "intermediate_size": inner,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": context,
+        "layer_norm_eps": 1e-5, "hidden_act": "gelu", "rotary_pct": 0.5, "rotary_emb_base": 10000,
+        "use_parallel_residual": false, "tie_word_embeddings": false
     });
     TinyModel { config, files: vec![("model.safetensors", tensors)] }
 }

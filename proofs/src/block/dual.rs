@@ -166,7 +166,11 @@ impl Bound {
     ) -> Result<Vec<i128>, Reject> {
         let mut least = vec![i128::MAX; tokens.len()];
         for (end, mu) in self.ends.iter().zip(&mut guess.0) {
-            let common = self.constant + hull.lower_bound(network, &end.values, mu)?;
+            let attention = match hull.is_deep() {
+                true => hull.functionals(network, &end.direction)?[0][0],
+                false => hull.lower_bound(&end.values, mu)?,
+            };
+            let common = self.constant + attention;
             for (least, token) in least.iter_mut().zip(tokens) {
                 let pair = network.pair(hull.length, *token);
                 let value = common + end.direction.product_floor(&network.x, pair, end.radius)?;

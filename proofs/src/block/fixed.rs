@@ -23,14 +23,14 @@ pub(super) const SUM_PLACES: u32 = 64;
 /// Rows of one width.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    width: usize,
-    mids: Vec<i64>,
-    radius: i64,
-    places: u32,
+    pub(super) width: usize,
+    pub(super) mids: Vec<i64>,
+    pub(super) radius: i64,
+    pub(super) places: u32,
     /// Largest `|mid|`.
-    largest: i128,
+    pub(super) largest: i128,
     /// Largest `Σ |mid|` of a row.
-    norm: i128,
+    pub(super) norm: i128,
 }
 
 /// The error of a number that does not fit.

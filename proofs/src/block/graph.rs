@@ -131,6 +131,19 @@ impl Graph {
         Ok(least)
     }
 
+    /// About the slope of the chord between two grid points, in units of `2^-PLACES`; none between a point and itself.
+    pub fn chord(&self, l: i32, u: i32) -> i64 {
+        let at = |i: i32| {
+            i128::from(self.table[usize::try_from(i - self.first).expect("ranges lie on the table")])
+        };
+        let Some(steps) = u.checked_sub(l).filter(|n| *n > 0) else { return 0 };
+        // Rounded to the nearest.
+        let rise = (at(u) - at(l)) << (GRID_BITS + 1);
+        let slope = (rise.div_euclid(i128::from(steps)) + (1 << (TABLE_PLACES - PLACES)))
+            >> (TABLE_PLACES - PLACES + 1);
+        i64::try_from(slope).expect("slopes of activations are small")
+    }
+
     /// The same of `c φ(s) − a s − q s²`.
     fn plain(&self, [c, radius]: [i64; 2], [a, q]: [i64; 2], [l, u]: [i32; 2]) -> i128 {
         let least = match q {

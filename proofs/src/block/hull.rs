@@ -13,12 +13,14 @@
 
 use std::sync::Arc;
 
-use crate::linear::dot;
 use crate::reject::Reject;
 
-use super::exponential::{SCORE_PLACES, exp_minus};
+use super::after::After;
+use super::deep::{Below, Deep};
+use super::enclosed::Enclosed;
 use super::fixed::{Table, too_large};
 use super::tables::{HeadTables, Network};
+use super::weights::Weights;
 
 /// Newton steps take about five; a sequence without end can't be, but a limit costs nothing.
 const MOST_STEPS: usize = 1000;
@@ -36,30 +38,59 @@ pub(super) struct Hull {
     pub coordinates: Vec<[i128; 2]>,
     /// Tokens that the positions before the last may hold.
     pub free: Arc<Vec<Vec<u32>>>,
+    /// The pairs of all tokens that are held: those of the first position, ..., last tokens.
+    rows: Vec<usize>,
     heads: Vec<Weights>,
-}
-
-/// `[low, high]` of e of one head.
-#[derive(Debug)]
-struct Weights {
-    /// Of every token of each position before the last.
-    free: Vec<Vec<[i64; 2]>>,
-    /// Of every last token on itself.
-    own: Vec<[i64; 2]>,
+    /// What the block below leaves, where there is one: then all of r is told of here.
+    deep: Option<Deep>,
 }
 
 impl Hull {
     /// For all prefixes that begin with one of `free` at each position and end in one of `tokens` (none of these empty).
     pub fn new(network: &Network, free: Arc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
-        let weights = |head| Weights::new(network, head, &free, &tokens);
-        let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
-        let length = free.len() + 1;
-        let mut hull = Hull { length, tokens, reach: Vec::new(), coordinates: Vec::new(), free, heads };
+        let mut hull = Hull::bare(network, free, tokens)?;
         let reach = |i| hull.range(network, |head| (&head.up_value, head.up_value.row(i)));
         let reach = (0..network.arguments()).map(reach).collect::<Result<_, _>>()?;
         let coordinate = |i| hull.range(network, |head| (&head.value_columns, head.value_columns.row(i)));
         let coordinates = (0..network.width).map(coordinate).collect::<Result<_, _>>()?;
         (hull.reach, hull.coordinates) = (reach, coordinates);
+        Ok(hull)
+    }
+
+    /// The same without ranges.
+    pub fn bare(network: &Network, free: Arc<Vec<Vec<u32>>>, tokens: Vec<u32>) -> Result<Hull, Reject> {
+        let weights = |head| Weights::new(network, head, &free, &tokens);
+        let heads = network.heads.iter().map(weights).collect::<Result<_, _>>()?;
+        Ok(Hull::with(network, free, tokens, heads))
+    }
+
+    fn with(network: &Network, free: Arc<Vec<Vec<u32>>>, tokens: Vec<u32>, heads: Vec<Weights>) -> Hull {
+        let held = free.iter().chain([&tokens]).enumerate();
+        let rows = held.flat_map(|(j, held)| held.iter().map(move |token| network.pair(j + 1, *token)));
+        let (rows, reach, coordinates) = (rows.collect(), Vec::new(), Vec::new());
+        Hull { length: free.len() + 1, tokens, reach, coordinates, free, rows, heads, deep: None }
+    }
+
+    /// The hull of the upper one of two blocks, for prefixes that end in one token.
+    pub fn deep(
+        network: &Network,
+        below: &Below,
+        enclosed: &Arc<Enclosed>,
+        free: Arc<Vec<Vec<u32>>>,
+        token: u32,
+    ) -> Result<Hull, Reject> {
+        let under = After::new(&below.floor, Hull::bare(&below.floor, free.clone(), vec![token])?)?;
+        let scores = enclosed.scores(
+            below,
+            &under,
+            &Hull::with(network, free.clone(), vec![token], Vec::new()).rows,
+        )?;
+        let heads = scores.iter().map(|of_rows| Weights::enclosing(of_rows)).collect::<Result<_, _>>()?;
+        let mut hull = Hull::with(network, free, vec![token], heads);
+        hull.deep = Some(Deep { enclosed: enclosed.clone(), under });
+        let identity = Table::identity(network.width)?;
+        (hull.reach, hull.coordinates) =
+            (hull.functionals(network, &network.up)?, hull.functionals(network, &identity)?);
         Ok(hull)
     }
 
@@ -72,9 +103,14 @@ impl Hull {
     ) -> Result<Option<Hull>, Reject> {
         let mut free = self.free.to_vec();
         free[position].retain(|token| asked(*token));
-        match free[position].is_empty() {
-            true => Ok(None),
-            false => Hull::new(network, Arc::new(free), self.tokens.clone()).map(Some),
+        if free[position].is_empty() {
+            return Ok(None);
+        }
+        match (&network.below, &self.deep) {
+            (Some(below), Some(Deep { enclosed, .. })) => {
+                Hull::deep(network, below, enclosed, Arc::new(free), self.tokens[0]).map(Some)
+            }
+            _ => Hull::new(network, Arc::new(free), self.tokens.clone()).map(Some),
         }
     }
 
@@ -102,31 +138,69 @@ impl Hull {
         let mut range = [0, 0];
         for (head, weights) in network.heads.iter().zip(&self.heads) {
             let (table, row) = rows(head);
-            let row = &row[..self.length * network.vocabulary];
-            let negated: Vec<i64> = row.iter().map(|r| -r).collect();
-            let least = |r: &[i64]| self.least(network, weights, r, &mut 0);
+            let row: Vec<i64> = self.rows.iter().map(|pair| row[*pair]).collect();
+            let [least, most] = self.extremes(weights, &row)?;
             let radius = i128::from(table.radius());
-            range[0] += table.in_sum(i128::from(least(row)?) - radius);
-            range[1] -= table.in_sum(i128::from(least(&negated)?) - radius);
+            range[0] += table.in_sum(i128::from(least) - radius);
+            range[1] += table.in_sum(i128::from(most) + radius);
         }
         Ok(range)
     }
 
+    /// Ranges of functionals of what heads add, a row each; of all of r where there is a block below.
+    pub fn functionals(&self, network: &Network, batch: &Table) -> Result<Vec<[i128; 2]>, Reject> {
+        let count = batch.rows().count();
+        let mut sums = match (&network.below, &self.deep) {
+            (Some(below), Some(deep)) => deep.rest(below, batch)?,
+            _ => vec![[0; 2]; count],
+        };
+        for (h, weights) in self.heads.iter().enumerate() {
+            let values = match (&network.below, &self.deep) {
+                (Some(below), Some(deep)) => deep.enclosed.values(below, h, batch, &self.rows)?,
+                _ => {
+                    let value = network.heads[h].value.select(&self.rows);
+                    let all = batch.products(&value, 0..self.rows.len())?;
+                    [all.clone(), all]
+                }
+            };
+            // From the low ends of values the least, from the high ones the greatest.
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let [low, high] = &values;
+                let least = self.least(weights, low.row(i), &mut 0)?;
+                let negated: Vec<i64> = high.row(i).iter().map(|r| -r).collect();
+                let most = -self.least(weights, &negated, &mut 0)?;
+                sum[0] += low.in_sum(i128::from(least) - i128::from(low.radius()));
+                sum[1] += high.in_sum(i128::from(most) + i128::from(high.radius()));
+            }
+        }
+        Ok(sums)
+    }
+
+    fn extremes(&self, weights: &Weights, row: &[i64]) -> Result<[i64; 2], Reject> {
+        let negated: Vec<i64> = row.iter().map(|r| -r).collect();
+        Ok([self.least(weights, row, &mut 0)?, -self.least(weights, &negated, &mut 0)?])
+    }
+
     /// A lower bound on `Σ_h D·o_h` over every prefix, in units of `2^-SUM_PLACES`; `values[h]` is the row of `D·value_h`, and
     /// `mu` holds a guess per head, which the minima replace.
-    pub fn lower_bound(&self, network: &Network, values: &[Table], mu: &mut [i64]) -> Result<i128, Reject> {
+    pub fn lower_bound(&self, values: &[Table], mu: &mut [i64]) -> Result<i128, Reject> {
         let mut sum = 0;
         for ((weights, r), mu) in self.heads.iter().zip(values).zip(mu) {
-            let row = &r.row(0)[..self.length * network.vocabulary];
-            sum += r.in_sum(i128::from(self.least(network, weights, row, mu)?) - i128::from(r.radius()));
+            let row: Vec<i64> = self.rows.iter().map(|pair| r.row(0)[*pair]).collect();
+            sum += r.in_sum(i128::from(self.least(weights, &row, mu)?) - i128::from(r.radius()));
         }
         Ok(sum)
     }
 
+    /// Whether this tells of two blocks.
+    pub fn is_deep(&self) -> bool {
+        self.deep.is_some()
+    }
+
     /// The largest integer μ with `φ(μ) >= 0`.
-    fn least(&self, network: &Network, weights: &Weights, r: &[i64], mu: &mut i64) -> Result<i64, Reject> {
+    fn least(&self, weights: &Weights, r: &[i64], mu: &mut i64) -> Result<i64, Reject> {
         for step in 0..MOST_STEPS {
-            let (phi, total) = self.phi(network, weights, r, *mu);
+            let (phi, total) = self.phi(weights, r, *mu);
             if phi >= 0 && (step > 0 || phi < total || total == 0) {
                 return Ok(*mu);
             }
@@ -137,17 +211,14 @@ impl Hull {
     }
 
     /// `φ(μ)` and the sum of the weights taken. With `|r|, |μ| <= 2^57` and `e <= 2^60` a term is below 2^118.
-    fn phi(&self, network: &Network, weights: &Weights, r: &[i64], mu: i64) -> (i128, i128) {
-        let (free, last) = r.split_at(self.free.len() * network.vocabulary);
-        let own = self.tokens.iter().map(|u| last[crate::head::index(*u)]);
-        let (mut phi, weight) = least_term(weights.own.iter().zip(own), mu);
-        let mut total = i128::from(weight);
-        let positions = self.free.iter().zip(&weights.free).zip(free.chunks_exact(network.vocabulary));
-        for ((tokens, e), r) in positions {
-            let r = tokens.iter().map(|token| r[crate::head::index(*token)]);
-            let (least, weight) = least_term(e.iter().zip(r), mu);
+    fn phi(&self, Weights(weights): &Weights, r: &[i64], mu: i64) -> (i128, i128) {
+        let (mut phi, mut total, mut start) = (0, 0, 0);
+        for held in self.free.iter().chain([&self.tokens]) {
+            let here = start..start + held.len();
+            let (least, weight) = least_term(weights[here.clone()].iter().zip(r[here].iter().copied()), mu);
             phi += least;
             total += i128::from(weight);
+            start += held.len();
         }
         (phi, total)
     }
@@ -165,58 +236,4 @@ fn least_term<'a>(terms: impl Iterator<Item = (&'a [i64; 2], i64)>, mu: i64) -> 
         }
     }
     (least, weight)
-}
-
-impl Weights {
-    fn new(
-        network: &Network,
-        head: &HeadTables,
-        free: &[Vec<u32>],
-        tokens: &[u32],
-    ) -> Result<Weights, Reject> {
-        let (query, key) = (&head.query, &head.key);
-        let shift = (query.places() + key.places()).checked_sub(SCORE_PLACES).ok_or_else(too_large)?;
-        let error = (query.product_radius(key)? >> shift) + 2;
-        if query.largest_product(key) >> shift >= 1 << 60 || error >= 1 << 60 {
-            return Err(too_large());
-        }
-        let narrow = |s: i128| i64::try_from(s).map_err(|_| too_large());
-        let score = |q: &[i64], k: &[i64]| narrow(dot(q, k) >> shift);
-        let pairs_at = |(j, held): (usize, &Vec<u32>)| -> Vec<usize> {
-            held.iter().map(|token| network.pair(j + 1, *token)).collect()
-        };
-        let pairs: Vec<usize> = free.iter().enumerate().flat_map(pairs_at).collect();
-        let mean_key = key.mean(&pairs);
-        let (mut queries, mut own) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));
-        for u in tokens {
-            let pair = network.pair(free.len() + 1, *u);
-            let q = query.row(pair);
-            let mean = score(q, &mean_key)?;
-            // In the unit of products, where it fits as they do.
-            queries.push((q, i128::from(mean) << shift));
-            own.push(score(q, key.row(pair))? - mean);
-        }
-        let (mut low, mut high) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
-        for pair in pairs {
-            let (k, mut least, mut most) = (key.row(pair), i128::MAX, i128::MIN);
-            for (q, mean) in &queries {
-                let s = dot(q, k) - mean;
-                (least, most) = (least.min(s), most.max(s));
-            }
-            low.push(narrow(least >> shift)?);
-            high.push(narrow(most >> shift)?);
-        }
-        // Another common factor: the highest weight becomes 1.
-        let top = high.iter().chain(&own).copied().max().unwrap_or(0);
-        let error = i64::try_from(error).map_err(|_| too_large())?;
-        let below = |s: i64| u64::try_from(top - s).expect("the top is the highest");
-        let error = u64::try_from(error).expect("a radius is not negative");
-        let enclose = |low: i64, high: i64| [exp_minus(below(low) + 2 * error)[0], exp_minus(below(high))[1]];
-        // Exponents are off by `error`, so that lowering all by as much keeps the high ends below 1.
-        let mut of_free = low.iter().zip(&high).map(|(low, high)| enclose(*low, *high));
-        Ok(Weights {
-            free: free.iter().map(|held| of_free.by_ref().take(held.len()).collect()).collect(),
-            own: own.iter().map(|s| enclose(*s, *s)).collect(),
-        })
-    }
 }

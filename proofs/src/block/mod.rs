@@ -8,20 +8,27 @@
 //! a node may have its last few prefixes evaluated one by one; a split divides the rest into two nodes that cover it. When no pair
 //! is open in any leaf, no prefix violates it.
 
+mod after;
 mod attention;
+mod batches;
+mod deep;
 mod dual;
+mod enclosed;
 mod exponential;
 mod fixed;
+mod folded;
 mod graph;
 mod heads;
 mod hull;
 mod narrow;
+mod normed;
 mod pairs;
 mod product;
 mod scale;
 mod sphere;
 mod tables;
 mod tree;
+mod weights;
 
 use dashu_ratio::RBig;
 

@@ -8,20 +8,20 @@
 
 use dashu_int::IBig;
 
-use crate::family::{Centring, Head, Norm};
+use crate::family::{Centring, Head};
 use crate::folder::Folder;
-use crate::format::MAX_MULTIPLIER;
-use crate::forward::{dot, row};
-use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
-use crate::linear::Linear;
-use crate::network::{Attention, Layer, Mlp};
+use crate::interval::Interval;
+use crate::network::{Attention, Layer};
 use crate::parallel::both;
 use crate::reject::{CheckError, Reject};
+use crate::tensor::Tensor;
 
-use super::dual::rho_interval;
-use super::fixed::{Table, too_large};
-use super::graph::{GRID_BITS, Graph, LAST};
+use super::deep::Below;
+use super::fixed::Table;
+use super::folded::{argument, fold_up, logits, projected, ranges, transposed};
+use super::graph::Graph;
 use super::heads::{projections, turned};
+use super::normed::Functionals;
 use super::pairs::Inputs;
 
 /// Largest width, number of neurons, vocabulary and context: bounds on the lengths of sums.
@@ -65,6 +65,17 @@ pub(super) struct Network {
     pub up_x: Table,
     /// x transposed, `[d, pairs]`.
     pub x_columns: Table,
+    /// The arguments as functionals of ŷ, with their constants.
+    pub readers: Functionals,
+    /// The block below, where there is one: then x is zero and there are no heads here.
+    pub below: Option<Below>,
+}
+
+/// What enters a model.
+struct Entries<'a> {
+    embed: &'a Tensor,
+    positions: Option<&'a Tensor>,
+    longest: usize,
 }
 
 /// One attention head.
@@ -85,32 +96,6 @@ pub(super) fn not_covered(why: &str) -> CheckError {
     Reject::NotCovered { why: why.into() }.into()
 }
 
-/// `x` without its mean.
-fn centred(x: &[Interval]) -> Result<Vec<Interval>, Reject> {
-    let mean = x.iter().cloned().sum::<Interval>().divide(&Interval::from_int(x.len()), "a mean")?;
-    Ok(x.iter().map(|x| x - &mean).collect())
-}
-
-pub(super) fn transposed(rows: &[Vec<Interval>]) -> Vec<Vec<Interval>> {
-    let width = rows.first().map_or(0, Vec::len);
-    (0..width).map(|c| rows.iter().map(|row| row[c].clone()).collect()).collect()
-}
-
-/// What a norm makes of a residual before it divides: Π, which centres or does nothing.
-fn projected(centring: Centring, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
-    match centring {
-        Centring::Mean => centred(x),
-        Centring::None => Ok(x.to_vec()),
-    }
-}
-
-/// A reader of a norm, `weights·(γ ⊙ ẑ + β)`, as `(Π (γ ⊙ weights), β·weights)`.
-fn fold(norm: &Norm, weights: &[Interval]) -> Result<(Vec<Interval>, Interval), Reject> {
-    let scaled: Vec<Interval> = weights.iter().zip(norm.gain.intervals()).map(|(w, g)| w * &g).collect();
-    let shift = norm.shift.map_or_else(|| Interval::from_int(0), |b| dot(weights, &b.intervals()));
-    Ok((projected(norm.centring, &scaled)?, shift))
-}
-
 impl Network {
     /// Folds the model for prefixes of up to `max_len` tokens (or its context), with neurons without output that read `directions`.
     pub fn new(
@@ -124,15 +109,41 @@ impl Network {
         if longest > context {
             return Err(not_covered("max_len is beyond the model's context"));
         }
-        if folder.n_blocks()? != 1 {
-            return Err(not_covered("models of more than one block"));
-        }
         let (embed, positions) = folder.embeddings()?;
-        let layers = folder.block(0)?;
+        let blocks = (0..folder.n_blocks()?).map(|i| folder.block(i)).collect::<Result<Vec<_>, _>>()?;
         folder.refuse_unused()?;
-        let [Layer::Attention(attention), Layer::Mlp(mlp)] = &layers[..] else {
+        let parts = |layers: &'_ [Layer<'_>]| match layers {
+            [Layer::Attention(_), Layer::Mlp(_)] => Ok(()),
+            _ => Err(not_covered("layers other than one attention and one MLP")),
+        };
+        blocks.iter().try_for_each(|layers| parts(layers))?;
+        let entries = Entries { embed, positions, longest };
+        match &blocks[..] {
+            [only] => Network::block(head, only, &entries, Some(directions)),
+            [first, last] => {
+                if !directions.is_empty() {
+                    return Err(not_covered("directions through two blocks"));
+                }
+                let floor = Network::block(head, first, &entries, Some(&[]))?;
+                let mut network = Network::block(head, last, &entries, None)?;
+                network.below = Some(Below::new(floor, last, network.centred)?);
+                Ok(network)
+            }
+            _ => Err(not_covered("models of more than two blocks")),
+        }
+    }
+
+    /// Folds one block; without directions it is one that no table of tokens speaks of.
+    fn block(
+        head: &Head,
+        layers: &[Layer<'_>],
+        &Entries { embed, positions, longest }: &Entries<'_>,
+        directions: Option<&[Vec<i64>]>,
+    ) -> Result<Network, CheckError> {
+        let [Layer::Attention(attention), Layer::Mlp(mlp)] = layers else {
             return Err(not_covered("layers other than one attention and one MLP"));
         };
+        let (upper, directions) = (directions.is_none(), directions.unwrap_or_default());
         let (Some(before), Some(last)) = (&mlp.norm, &head.norm) else {
             return Err(not_covered("an MLP or a head without a norm"));
         };
@@ -167,14 +178,20 @@ impl Network {
         }
         let range = ranges(&up, &up_bias)?;
         let last_point = range[..neurons].iter().flatten().map(|i| i.abs()).max().unwrap_or(0) + 1;
+        let readers = Functionals::new(&up, up_bias.clone())?;
         let (up_columns, up) = (Table::new(&transposed(&up))?, Table::new(&up)?);
+        let pairs = longest * vocabulary;
         let inside = || {
+            if upper {
+                let zeros = |rows: usize, width: usize| Table::settle(width, &vec![0; rows * width], 0, 0, 0);
+                return Ok((zeros(pairs, width)?, Vec::new(), zeros(up.rows().count(), pairs)?));
+            }
             let norm = attention.norm.as_ref();
             let Inputs { residual: x, read } =
                 Inputs::new(embed, positions, longest, norm, (&output_bias, centring))?;
             let head = |h: usize| HeadTables::new(attention, h, &read, &up, vocabulary, projected);
             let heads = (0..attention.n_heads).map(head).collect::<Result<_, Reject>>()?;
-            let up_x = up.products(&x, 0..longest * vocabulary)?;
+            let up_x = up.products(&x, 0..pairs)?;
             Ok::<(Table, Vec<HeadTables>, Table), Reject>((x, heads, up_x))
         };
         let outside = || Ok::<_, Reject>((Graph::new(mlp.activation, last_point)?, logits(head, last)?));
@@ -206,6 +223,8 @@ impl Network {
             last_epsilon: last.epsilon.clone(),
             graph,
             range,
+            readers,
+            below: None,
         })
     }
 
@@ -239,51 +258,4 @@ impl HeadTables {
         let value_columns = value.transposed();
         Ok(HeadTables { query: turned(&query)?, key: turned(&key)?, value, up_value, value_columns })
     }
-}
-
-/// `a_j`, transposed, and `c_j`.
-fn logits(head: &Head, norm: &Norm) -> Result<(Table, Table), Reject> {
-    let of = |token: usize| {
-        let (row, shift) = fold(norm, &row(&head.unembed, token))?;
-        Ok((row, head.bias.map_or(shift.clone(), |b| &shift + &b.values[token].interval())))
-    };
-    let of_tokens = (0..head.vocabulary()).map(of).collect::<Result<Vec<_>, Reject>>()?;
-    let (rows, bias): (Vec<_>, Vec<_>) = of_tokens.into_iter().unzip();
-    Ok((Table::new(&transposed(&rows))?, Table::new(&[bias])?))
-}
-
-/// A direction as `w1_i`.
-fn argument(direction: &[i64], width: usize) -> Result<Vec<Interval>, Reject> {
-    let name = "directions";
-    if direction.len() != width {
-        return Err(Reject::VectorLength { name, found: direction.len(), expected: width });
-    }
-    match direction.iter().find(|x| x.unsigned_abs() > MAX_MULTIPLIER.unsigned_abs()) {
-        Some(found) => Err(Reject::MultiplierRange { name, found: *found }),
-        None => Ok(direction.iter().map(|x| rho_interval(*x)).collect()),
-    }
-}
-
-/// `w1` and `b`.
-fn fold_up(norm: &Norm, mlp: &Mlp) -> Result<(Vec<Vec<Interval>>, Vec<Interval>), Reject> {
-    let argument = |(linear, i): (&Linear, usize)| {
-        let (row, shift) = fold(norm, &linear.row(i))?;
-        Ok((row, &shift + &linear.bias(i)))
-    };
-    let readers = mlp.gate.iter().chain([&mlp.up]);
-    let all = readers.flat_map(|linear| (0..linear.rows()).map(move |i| (linear, i)));
-    Ok(all.map(argument).collect::<Result<Vec<_>, Reject>>()?.into_iter().unzip())
-}
-
-/// Grid range of every argument.
-fn ranges(up: &[Vec<Interval>], bias: &[Interval]) -> Result<Vec<[i32; 2]>, Reject> {
-    let grid = FRACTION_BITS - usize::try_from(GRID_BITS).expect("9 fits");
-    let fit = |n: IBig| i32::try_from(n).ok().filter(|n| n.abs() < LAST).ok_or_else(too_large);
-    let range = |(row, bias): (&Vec<Interval>, &Interval)| {
-        let square = row.iter().map(Interval::square).sum::<Interval>() * Interval::from_int(row.len());
-        let reach = square.sqrt();
-        let (lo, hi) = (bias - &reach, bias + &reach);
-        Ok([fit(shift_down(lo.lo(), grid))?, fit(shift_up(hi.hi(), grid))?])
-    };
-    up.iter().zip(bias).map(range).collect()
 }

@@ -143,7 +143,7 @@ fn the_oracle_finds_the_minimum_of_an_enumeration() {
             let places = [(0..network.vocabulary as u32).collect(), vec![1, 4, 5]];
             for (held, tokens) in places.iter().flat_map(|p| [(p, vec![2]), (p, vec![0, 3, 7])]) {
                 let hull = Hull::new(network, before(length, held), tokens.clone()).unwrap();
-                let found = hull.lower_bound(network, &values, &mut vec![0; network.heads.len()]).unwrap();
+                let found = hull.lower_bound(&values, &mut vec![0; network.heads.len()]).unwrap();
                 let found = found as f64 / 2f64.powi(64);
                 let least = |h: usize| {
                     prefixes(network.vocabulary)

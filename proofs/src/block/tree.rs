@@ -13,6 +13,7 @@ use crate::parallel::{each, tree};
 use crate::reject::Reject;
 
 use super::dual::{Bound, Guess, Query, Region, rho_interval};
+use super::enclosed::Enclosed;
 use super::hull::Hull;
 use super::narrow::{biases, enter, mean_square, residual};
 use super::tables::Network;
@@ -21,7 +22,7 @@ use super::tables::Network;
 #[derive(Clone)]
 pub(super) struct State {
     pub region: Region,
-    /// Lengths with an open pair.
+    /// Lengths with an open pair; with one last token each where there is a block below.
     pub cells: Vec<Cell>,
 }
 
@@ -140,21 +141,20 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
     }
     let vocabulary = u32::try_from(network.vocabulary).expect("at most 2^13 tokens");
     let one = Interval::from_int(1);
-    let of_length = |length: &usize| {
-        let Some(mut places) = language.places(*length, vocabulary) else { return Ok(None) };
-        let tokens = places.pop().unwrap_or_default();
-        let hull = Hull::new(network, Arc::new(places), tokens.clone())?;
-        let cell = Cell { hull: Arc::new(hull), open: Arc::new(tokens) };
+    // The longest take longest, so they come first.
+    let places: Vec<Vec<Vec<u32>>> =
+        (1..=network.longest).rev().filter_map(|length| language.places(length, vocabulary)).collect();
+    let mut cells = Vec::new();
+    for cell in hulls(network, &places)? {
         // ρ² (‖r‖²/d + ε) = 1.
         let mean_square = mean_square(&residual(network, &cell))?;
         let least = rho_interval(lo).square() * (&mean_square + &network.epsilon);
-        if least.hi() > one.lo() { Err(bad()) } else { Ok(Some(cell)) }
-    };
-    // The longest take longest, so they come first.
-    let mut cells = each(&(1..=network.longest).rev().collect::<Vec<_>>(), of_length);
+        if least.hi() > one.lo() {
+            return Err(bad());
+        }
+        cells.push(cell);
+    }
     cells.reverse();
-    let cells: Vec<Option<Cell>> = cells.into_iter().collect::<Result<_, _>>()?;
-    let cells: Vec<Cell> = cells.into_iter().flatten().collect();
     if cells.is_empty() {
         return Err(Reject::LanguageEmpty);
     }
@@ -163,6 +163,36 @@ fn root(network: &Network, language: &Language, rho: [i64; 2]) -> Result<State, 
     }
     let region = Region { rho, range: Arc::new(network.range.clone()), residual: Arc::default() };
     Ok(State { region, cells })
+}
+
+/// The hulls of all prefixes with such tokens at their positions: one of each length, or, where there is a block below, one of each
+/// length and last token.
+fn hulls(network: &Network, places: &[Vec<Vec<u32>>]) -> Result<Vec<Cell>, Reject> {
+    let cell = |hull: Hull| {
+        let open = Arc::new(hull.tokens.clone());
+        Cell { hull: Arc::new(hull), open }
+    };
+    let Some(below) = &network.below else {
+        let of_length = |places: &Vec<Vec<u32>>| {
+            let mut free = places.clone();
+            let tokens = free.pop().unwrap_or_default();
+            Hull::new(network, Arc::new(free), tokens).map(cell)
+        };
+        return each(places, of_length).into_iter().collect();
+    };
+    let (mut known, mut all) = (Vec::<Arc<Enclosed>>::new(), Vec::new());
+    for places in places {
+        let enclosed = match known.iter().find(|enclosed| enclosed.cover(places)) {
+            Some(enclosed) => enclosed.clone(),
+            None => Arc::new(Enclosed::new(below, places.clone())?),
+        };
+        known.push(enclosed.clone());
+        let Some((last, free)) = places.split_last() else { continue };
+        let free = Arc::new(free.to_vec());
+        let of_token = |token: &u32| Hull::deep(network, below, &enclosed, free.clone(), *token).map(cell);
+        all.extend(each(last, of_token).into_iter().collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(all)
 }
 
 /// The two children of a node, of a tree whose root has ρ within `root`.

@@ -1,4 +1,4 @@
-//! The block prover: universal theorems through one transformer block, whatever the free positions hold.
+//! The block prover: universal theorems through one transformer block or two, whatever the free positions hold.
 //!
 //! For a one-block model (attention + MLP) it proves "no prefix of at most N tokens drives token t above p" over all
 //! `|V|^N` prefixes at once, or over those of a language: of each length it speaks of the product of the tokens that each
@@ -6,7 +6,8 @@
 //! the model into tables, [`hull`] is the exact attention oracle, `neuron` the least share of a neuron, [`dual`] the lower bound on a
 //! counterexample's margin, [`piece`] the planes above it, [`ascent`] maximises it with them, [`sound`] evaluates it with outward
 //! rounding, and [`tree`] branches where one bound does not suffice, also on what free positions hold (`slot`). `directions` adds
-//! arguments without neurons, whose ranges narrow what quadratic forms know of the residual.
+//! arguments without neurons, whose ranges narrow what quadratic forms know of the residual. Through several blocks all of this
+//! is about the last MLP, and hulls of what it reads come from enclosures of what lower blocks leave (`deep`).
 
 pub mod ascent;
 mod bundle;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::limits::Limits;
-use crate::model::{Layer, Model};
+use crate::model::{Layer, MlpKind, Model};
 use crate::num::Interval;
 use crate::spec::language::{Automaton, Language, LanguageError, Slice, TokenSet};
 use deep::{Stack, Tables};
@@ -89,7 +90,7 @@ struct RootCell {
 }
 
 impl Block {
-    /// Whether the layers are of the kind that [`Block::new`] folds, as far as a glance can tell.
+    /// Whether the layers are of the kind that [`Block::within`] folds, as far as a glance can tell.
     #[must_use]
     pub fn covers(model: &Model) -> bool {
         Block::covers_layers(&model.body.layers)
@@ -98,7 +99,13 @@ impl Block {
     /// The same of the layers alone.
     #[must_use]
     pub fn covers_layers(layers: &[Layer]) -> bool {
-        matches!(layers, [Layer::Attention(_), Layer::Mlp(_)])
+        match layers {
+            [Layer::Attention(_), Layer::Mlp(_)] => true,
+            [Layer::Attention(_), Layer::Mlp(lower), Layer::Attention(_), Layer::Mlp(_)] => {
+                matches!(lower.kind, MlpKind::Plain { .. })
+            }
+            _ => false,
+        }
     }
 
     /// Folds the model and prepares the root of every search, for every prefix that fits into the context.
@@ -125,19 +132,28 @@ impl Block {
     }
 
     /// The same for the prefixes of a language of at most `longest` tokens: of each length, for the product of the tokens
-    /// that its prefixes hold at each position.
+    /// that its prefixes hold at each position. Through one block, or through two if it ends within limits.
     ///
     /// # Errors
-    /// As [`Block::new`].
-    pub fn within(model: &Model, language: &Automaton, longest: usize) -> Result<Block, NotApplicable> {
+    /// As [`Block::new`], and for two blocks when there are too many tokens to enclose what each of them leaves at each position.
+    pub fn within(
+        model: &Model,
+        language: &Automaton,
+        longest: usize,
+        limits: &Limits,
+    ) -> Result<Block, NotApplicable> {
+        if model.body.layers.len() > 2 {
+            return match Block::through(model, language, longest, limits)? {
+                (block, true) => Ok(block),
+                (_, false) => {
+                    Err(NotApplicable("it covers two blocks, the lower one with plain neurons".into()))
+                }
+            };
+        }
         let network = Network::new(model)?;
-        let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
-        let root = |slice: Slice| {
-            let mut positions: Vec<Vec<usize>> = slice.sets().iter().map(tokens).collect();
-            positions.pop().map(|last| (Free::new(positions), last))
-        };
-        let lengths = language.lengths(longest.min(network.context));
-        let roots = lengths.into_iter().filter_map(|length| root(language.slice(length)?)).collect();
+        let root = |mut held: Vec<Vec<usize>>| held.pop().map(|last| (Free::new(held), last));
+        let longest = longest.min(network.context);
+        let roots = held(language, longest).into_iter().filter_map(root).collect();
         Ok(Block::rooted(model, network, roots))
     }
 
@@ -147,27 +163,43 @@ impl Block {
         Stack::new(model).err()
     }
 
-    /// The same through several blocks, for the prefixes of a language of at most `longest` tokens. No certificate can tell of its
-    /// proofs yet.
-    ///
-    /// `None` where the model is of another kind, there are too many tokens to enclose what each of them leaves at each
-    /// position, or the limits end it.
+    /// Whether a model has blocks that the prover goes through, and no checker does.
     #[must_use]
-    pub fn through(model: &Model, language: &Automaton, longest: usize, limits: &Limits) -> Option<Block> {
-        let (stack, network) = Stack::new(model).ok()?;
+    pub fn is_only_for_deep(model: &Model) -> bool {
+        model.body.layers.len() > 2 && !Block::covers(model) && Block::refuses_several(model).is_none()
+    }
+
+    /// Whether [`Block::within`] or [`Block::through`] has something to say, as far as that can be told without work.
+    #[must_use]
+    pub fn speaks_of(model: &Model, language: &Automaton, longest: usize) -> bool {
+        let several = || {
+            let covers = |(stack, _): (Arc<Stack>, Network)| stack.covers(counts(language, longest)).is_ok();
+            Stack::new(model).is_ok_and(covers)
+        };
+        if model.body.layers.len() > 2 { several() } else { Block::covers(model) }
+    }
+
+    /// The same through any number of blocks greater than one, and whether a checker covers them too.
+    ///
+    /// # Errors
+    /// As [`Block::within`].
+    pub fn through(
+        model: &Model,
+        language: &Automaton,
+        longest: usize,
+        limits: &Limits,
+    ) -> Result<(Block, bool), NotApplicable> {
+        let (stack, network) = Stack::new(model)?;
         let columns = Columns::new(&network);
         let mut block =
             Block { network, model: model.clone(), columns, cells: Vec::new(), rho: (0.0, 0.0), far: None };
-        let mut lengths = language.lengths(longest.min(block.network.context));
-        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let longest = longest.min(block.network.context);
+        stack.covers(counts(language, longest))?;
+        let mut all = held(language, longest);
+        // What holds for the longest prefixes holds for their beginnings.
+        all.sort_by_key(|held| std::cmp::Reverse(held.len()));
         let mut known: Vec<Arc<Tables>> = Vec::new();
-        for length in lengths {
-            if limits.expired() {
-                return None;
-            }
-            let Some(slice) = language.slice(length) else { continue };
-            let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
-            let held: Vec<Vec<usize>> = slice.sets().iter().map(tokens).collect();
+        for held in all {
             let tables = match known.iter().find(|tables| tables.cover(&held)) {
                 Some(tables) => tables.clone(),
                 None => Tables::new(&stack, stack.top(), &held, limits)?,
@@ -185,7 +217,13 @@ impl Block {
         }
         block.rho = block.rho_range();
         block.far = far::Far::new(&block);
-        Some(block)
+        Ok((block, stack.is_checkable()))
+    }
+
+    /// Whether it tells of several blocks.
+    #[must_use]
+    pub fn is_deep(&self) -> bool {
+        self.cells.iter().any(|cell| cell.hull.deep.is_some())
     }
 
     /// For what the free positions and the last one may hold, by length.
@@ -232,6 +270,19 @@ impl Block {
         // A millionth of room for the checker's own roundings; certificates hold multiples of 2^−20.
         (unit_floor(allowed.lo() * (1.0 - 1e-6)), unit_ceil(allowed.hi() * (1.0 + 1e-6)))
     }
+}
+
+/// For each length that a language has prefixes of, at most `longest`, the tokens that these hold at each position.
+fn held(language: &Automaton, longest: usize) -> Vec<Vec<Vec<usize>>> {
+    let tokens = |set: &TokenSet| set.ids().map(|id| id as usize).collect::<Vec<usize>>();
+    let slices = language.lengths(longest).into_iter().filter_map(|length| language.slice(length));
+    slices.map(|slice: Slice| slice.sets().iter().map(tokens).collect()).collect()
+}
+
+/// How many tokens these are, one length after another.
+fn counts(language: &Automaton, longest: usize) -> impl Iterator<Item = Vec<usize>> + '_ {
+    let slices = language.lengths(longest).into_iter().filter_map(|length| language.slice(length));
+    slices.map(|slice: Slice| slice.sets().iter().map(|set| set.ids().count()).collect())
 }
 
 /// Largest multiple of the certificate's unit at or below `x`; exact for the sizes of ρ.

@@ -114,7 +114,7 @@ impl Network {
         let refuse = |why: &str| NotApplicable(why.to_string());
         let [Layer::Attention(attention), Layer::Mlp(mlp)] = model.body.layers.as_slice() else {
             return Err(refuse(
-                "it covers one attention layer followed by one MLP, and this model has other layers",
+                "it covers one block of attention and MLP, or two, and this model has other layers",
             ));
         };
         Network::of(model, attention, mlp, Place::Alone)

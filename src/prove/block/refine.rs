@@ -13,6 +13,8 @@ use crate::prove::Attempt;
 
 /// Nodes after which an attempt gives up when no time limit does.
 const MOST_NODES: usize = 50_000;
+/// The same through several blocks, where a node takes longer.
+const MOST_DEEP_NODES: usize = 2_000;
 
 /// Evaluations of the dual function per ascent. With fewer, nodes that one vector would close are split instead, and trees
 /// grow out of hand; with more, nodes that no vector closes take longer.
@@ -53,7 +55,8 @@ fn search(block: &Block, goal: &dyn Fn(f64) -> Query, longest: usize, limits: &L
     // The reserve lets a bound a hair below zero prove (see `functional`).
     let steps = Steps { most: MOST_STEPS, enough: -5e-5 };
     let scope = Scope { shortest: 1, longest };
-    let outcome = prove(block, goal, &scope, steps, limits, MOST_NODES);
+    let most = if block.is_deep() { MOST_DEEP_NODES } else { MOST_NODES };
+    let outcome = prove(block, goal, &scope, steps, limits, most);
     tracing::debug!(
         proved = outcome.proof.is_some(),
         nodes = outcome.nodes,

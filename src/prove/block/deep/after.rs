@@ -13,6 +13,7 @@
 
 use std::sync::Arc;
 
+use super::super::UNITS;
 use super::super::direction::Direction;
 use super::super::dual::{add_scaled, dot};
 use super::super::hull::Hull;
@@ -20,6 +21,9 @@ use super::super::network::Network;
 use super::{Normed, Stack};
 use crate::num::{BallVec, Interval, nonnegative_sum};
 use crate::relax::STEPS_PER_UNIT;
+
+/// Far above the rounding of anybody's ranges.
+const SLACK: f64 = 1e-9;
 
 /// Residuals after a lower block, for one last token.
 #[derive(Debug)]
@@ -163,7 +167,8 @@ impl Line {
         let [l, u] = grid(network, k, argument);
         let (low, high) = (at(l), at(u));
         let rise = network.graph.sample(high) - network.graph.sample(low);
-        let slope = if u > l { rise / (high - low) } else { 0.0 };
+        // Rounded, so that a checker finds the same line.
+        let slope = if u > l { (rise / (high - low) * UNITS).round() / UNITS } else { 0.0 };
         let (middle, half) = off(network, slope, [l, u]).mid_rad();
         Line { slopes: [slope, 0.0], middle, half }
     }
@@ -189,10 +194,10 @@ impl Line {
 fn grid(network: &Network, k: usize, argument: Interval) -> [i32; 2] {
     let steps = f64::from(STEPS_PER_UNIT);
     let (first, last) = network.range[k];
-    // Casts saturate, and a NaN leaves the whole range.
+    // A checker's range is never the wider one. Casts saturate, and a NaN leaves the whole range.
     let end = |x: f64, other: i32| if x.is_nan() { other } else { x as i32 };
-    let l = end((argument.lo() * steps).floor(), first).clamp(first, last);
-    [l, end((argument.hi() * steps).ceil(), last).clamp(l, last)]
+    let l = end(((argument.lo() - SLACK) * steps).floor(), first).clamp(first, last);
+    [l, end(((argument.hi() + SLACK) * steps).ceil(), last).clamp(l, last)]
 }
 
 /// The number of a grid point, exactly.

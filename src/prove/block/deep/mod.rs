@@ -29,6 +29,11 @@ use normed::Normed;
 use reader::Reader;
 pub(super) use tables::Tables;
 
+/// Most last tokens, of all lengths together: each has a hull of its own.
+const MOST_PAIRS: usize = 64;
+/// Most products of two numbers, roughly, that tables may take.
+const MOST_WORK: f64 = 1e11;
+
 /// The blocks of a model below its last MLP.
 #[derive(Debug)]
 pub(super) struct Stack {
@@ -92,21 +97,46 @@ impl Stack {
         Ok((Arc::new(Stack { floors, readers, positions: model.body.positions.clone() }), network))
     }
 
+    /// Whether a checker follows: through two blocks, with plain neurons in the lower one.
+    pub fn is_checkable(&self) -> bool {
+        matches!(self.floors.as_slice(), [only] if !only.network.gated)
+    }
+
     /// The last block's number, from zero.
     pub fn top(&self) -> usize {
         self.floors.len()
     }
 
+    /// Whether prefixes with so many tokens at each position, of each of some lengths, can be gone through at all.
+    ///
+    /// # Errors
+    /// Names what there is too much of.
+    pub fn covers(&self, all: impl Iterator<Item = Vec<usize>>) -> Result<(), NotApplicable> {
+        let mut pairs = 0;
+        for counts in all {
+            pairs += counts.last().copied().unwrap_or_default();
+            if pairs > MOST_PAIRS {
+                let most = format!("at most {MOST_PAIRS} last tokens");
+                return Err(NotApplicable(format!("through several blocks it covers languages with {most}")));
+            }
+            if self.work(self.top(), &counts) > MOST_WORK {
+                let why = "too many tokens at too many positions to go through several blocks";
+                return Err(NotApplicable(why.into()));
+            }
+        }
+        Ok(())
+    }
+
     /// How many products of two numbers tables for the block at `level` take, roughly: as many bounds of functionals for each token
     /// at each position as neurons and entries of keys and values ask for, each of which reads what comes before.
-    pub fn work(&self, level: usize, held: &[Vec<usize>]) -> f64 {
+    fn work(&self, level: usize, counts: &[usize]) -> f64 {
         let network = self.floor(level - 1);
         let (heads, dim) = self.reader(level).shape();
         let functionals = 2 * network.arguments() + 8 * network.width + 4 * heads * dim;
         let mut before = 0;
-        let rows = held.iter().map(|tokens| {
-            before += tokens.len();
-            (before * tokens.len()) as f64
+        let rows = counts.iter().map(|tokens| {
+            before += tokens;
+            (before * tokens) as f64
         });
         let one = (network.width * network.heads) as f64 * f64::from(1u32 << level.min(20));
         rows.sum::<f64>() * one * functionals as f64

@@ -37,7 +37,10 @@ impl Normed {
         };
         let middle: Vec<f64> = (0..d).map(|i| range(&unit(i)).mid_rad().0).collect();
         let length = norm(&middle).max(f64::MIN_POSITIVE);
-        let axis = BallVec::exact(middle.iter().map(|x| x / length).collect());
+        // Rounded, so that a checker finds the same direction.
+        let unit_of_axis = (1u64 << 40) as f64;
+        let rounded = |x: &f64| (x / length * unit_of_axis).round() / unit_of_axis;
+        let axis = BallVec::exact(middle.iter().map(rounded).collect());
         let t = range(&axis);
         let across = |i: usize| range(&unit(i).plus_scaled(-axis.mid[i], &axis)).square();
         let across: Interval = (0..d).map(across).sum();

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::super::direction::{FEW as SPARSE, combine_columns};
 use super::super::hull::{Free, Hull};
+use super::super::network::NotApplicable;
 use super::reader::{Affine, enclose};
 use super::{After, Stack};
 use crate::limits::Limits;
@@ -55,24 +56,20 @@ struct Cell {
     products: Vec<Vec<Interval>>,
 }
 
-/// Most products of two numbers, roughly, that tables may take.
-const MOST_WORK: f64 = 3e11;
-
 /// Most last tokens whose queries are multiplied with all keys.
 const FEW: usize = 4;
 
 impl Tables {
-    /// For the block at `level`, from one, when each position holds one of these tokens; `None` if that is too much work or the limits
-    /// end it.
+    /// For the block at `level`, from one, when each position holds one of these tokens.
+    ///
+    /// # Errors
+    /// If the limits end it.
     pub fn new(
         stack: &Arc<Stack>,
         level: usize,
         held: &[Vec<usize>],
         limits: &Limits,
-    ) -> Option<Arc<Tables>> {
-        if stack.work(level, held) > MOST_WORK {
-            return None;
-        }
+    ) -> Result<Arc<Tables>, NotApplicable> {
         let below = match level {
             0 | 1 => None,
             _ => Some(Tables::new(stack, level - 1, held, limits)?),
@@ -120,7 +117,8 @@ impl Tables {
                 values: reader.values().map(|rows| enclose(rows, &after, &normed)).collect(),
             })
         };
-        let cells: Vec<Cell> = all.par_iter().map(cell).collect::<Option<_>>()?;
+        let cells: Option<Vec<Cell>> = all.par_iter().map(cell).collect();
+        let cells = cells.ok_or_else(|| NotApplicable("the time was too short to prepare it".into()))?;
         let (heads, dim) = reader.shape();
         let rows = held.len() * vocab;
         let empty = || Values { columns: vec![0.0; 2 * dim * rows], largest: vec![0.0; dim] };
@@ -158,7 +156,7 @@ impl Tables {
                 }
             }
         }
-        Some(Arc::new(tables))
+        Ok(Arc::new(tables))
     }
 
     /// Whether these speak of all prefixes with such tokens at their positions.
