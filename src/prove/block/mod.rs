@@ -160,7 +160,7 @@ impl Block {
     /// Why the prover has nothing to say about the several blocks of a model, if so.
     #[must_use]
     pub fn refuses_several(model: &Model) -> Option<NotApplicable> {
-        Stack::new(model).err()
+        Stack::glance(model).err()
     }
 
     /// Whether a model has blocks that the prover goes through, and no checker does.

@@ -24,6 +24,8 @@ pub struct Rows {
     /// `[rows, width]`, row-major.
     mid: Vec<f64>,
     width: usize,
+    /// Whether all rows are the one that is stored.
+    same: bool,
     /// Radius of every entry.
     pub rad: f64,
     /// Upper bound on the Euclidean length of every row.
@@ -35,12 +37,18 @@ impl Rows {
         let mid = rows.iter().flat_map(|r| r.mid.iter().copied()).collect();
         let rad = rows.iter().fold(0.0, |m, r| f64::max(m, r.rad));
         let longest = rows.iter().fold(0.0, |m, r| f64::max(m, r.norm2()));
-        Rows { mid, width, rad, longest }
+        Rows { mid, width, same: false, rad, longest }
+    }
+
+    /// As many rows of zeros as anybody asks for.
+    fn zeros(width: usize) -> Rows {
+        Rows { mid: vec![0.0; width], width, same: true, rad: 0.0, longest: 0.0 }
     }
 
     /// Centres of row `i`.
     #[must_use]
     pub fn row(&self, i: usize) -> &[f64] {
+        let i = if self.same { 0 } else { i };
         &self.mid[i * self.width..(i + 1) * self.width]
     }
 
@@ -151,7 +159,7 @@ impl Network {
         let width = model.head.width();
         let tokens = match place {
             Place::Alone | Place::First => TokenTables::new(model, attention, centred),
-            Place::Upper => TokenTables::empty(model, attention, width),
+            Place::Upper => TokenTables::empty(attention.n_heads),
         };
         let fold = |linear: &&Linear| fold_reader(linear, before_mlp, centred);
         let (mut up, mut up_bias): (Vec<_>, Vec<_>) = readers.iter().flat_map(fold).unzip();
@@ -188,7 +196,7 @@ impl Network {
             directions,
             gated,
             centred,
-            x: Rows::new(&tokens.x, width),
+            x: if place == Place::Upper { Rows::zeros(width) } else { Rows::new(&tokens.x, width) },
             value: tokens.value.iter().map(|rows| Rows::new(rows, width)).collect(),
             query: tokens.query.iter().map(|rows| Rows::new(rows, attention.head_dim)).collect(),
             key: tokens.key.iter().map(|rows| Rows::new(rows, attention.head_dim)).collect(),
@@ -248,11 +256,10 @@ struct TokenTables {
 }
 
 impl TokenTables {
-    /// Residuals of zero, and no heads.
-    fn empty(model: &Model, attention: &Attention, width: usize) -> TokenTables {
-        let none = vec![Vec::new(); attention.n_heads];
-        let x = vec![BallVec::exact(vec![0.0; width]); model.context * model.head.vocab_size()];
-        TokenTables { x, value: none.clone(), query: none.clone(), key: none }
+    /// No rows for any of these heads.
+    fn empty(heads: usize) -> TokenTables {
+        let none = vec![Vec::new(); heads];
+        TokenTables { x: Vec::new(), value: none.clone(), query: none.clone(), key: none }
     }
 
     fn new(model: &Model, attention: &Attention, centred: bool) -> TokenTables {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::direction::{Columns, Direction};
 use super::hull::{Free, HeadWeights, Hull};
 use super::network::{Network, NotApplicable, Place};
-use crate::model::{Layer, Model, Positions};
+use crate::model::{Attention, Layer, Mlp, Model, Positions};
 use crate::num::{BallVec, Interval};
 
 pub(super) use after::After;
@@ -31,6 +31,10 @@ pub(super) use tables::Tables;
 
 /// Most last tokens, of all lengths together: each has a hull of its own.
 const MOST_PAIRS: usize = 64;
+/// Most blocks: a functional through n of them takes 2^n of the first.
+const MOST_BLOCKS: usize = 4;
+/// Most numbers of the first block's tables.
+const MOST_ENTRIES: usize = 1 << 25;
 /// Most products of two numbers, roughly, that tables may take.
 const MOST_WORK: f64 = 1e11;
 
@@ -64,22 +68,37 @@ pub struct Deep {
 }
 
 impl Stack {
-    /// Folds a model of two or more blocks: what is below, and the network of the last MLP and the head.
+    /// The blocks of a model that [`Stack::new`] may fold, as far as a glance can tell.
     ///
     /// # Errors
     /// Names the first property of the model that is not covered.
+    pub fn glance(model: &Model) -> Result<Vec<(&Attention, &Mlp)>, NotApplicable> {
+        let refuse = |why: &str| Err(NotApplicable(why.to_string()));
+        let (pairs, rest) = model.body.layers.as_chunks::<2>();
+        let mut blocks = Vec::new();
+        for pair in pairs {
+            let [Layer::Attention(attention), Layer::Mlp(mlp)] = pair else {
+                return refuse("it covers blocks of one attention layer and one MLP");
+            };
+            blocks.push((attention, mlp));
+        }
+        if !rest.is_empty() || !(2..=MOST_BLOCKS).contains(&blocks.len()) {
+            return refuse("it covers a few blocks of one attention layer and one MLP");
+        }
+        let of_pair = (2 + blocks[0].0.n_heads) * model.head.width();
+        if (model.context * model.head.vocab_size()).saturating_mul(of_pair) > MOST_ENTRIES {
+            return refuse("the tables of its tokens at all positions would be too large");
+        }
+        Ok(blocks)
+    }
+
+    /// Folds a model of two or more blocks: what is below, and the network of the last MLP and the head.
+    ///
+    /// # Errors
+    /// As [`Stack::glance`], and where norms are missing or of different kinds.
     pub fn new(model: &Model) -> Result<(Arc<Stack>, Network), NotApplicable> {
         let refuse = |why: &str| NotApplicable(why.to_string());
-        let blocks: Vec<_> = model
-            .body
-            .layers
-            .chunks(2)
-            .map(|pair| match pair {
-                [Layer::Attention(attention), Layer::Mlp(mlp)] => Some((attention, mlp)),
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| refuse("it covers blocks of one attention layer and one MLP"))?;
+        let blocks = Stack::glance(model)?;
         let [first, upper @ .., last] = blocks.as_slice() else {
             return Err(refuse("there is no block below the last one"));
         };
