@@ -153,9 +153,7 @@ impl<'a> Portfolio<'a> {
             }
         }
         if self.members.contains(&Prover::Block) {
-            // What else may come later wants its part of the time.
-            let waits = enumerates && !early;
-            self.block_bounds(tokens, &mut all, aim, limits, waits, observer)?;
+            self.block_bounds(Prover::Block, tokens, &mut all, aim, limits, observer)?;
         }
         if self.members.contains(&Prover::Attention) {
             self.attention_bounds(tokens, &mut all, aim, limits, observer)?;
@@ -164,7 +162,7 @@ impl<'a> Portfolio<'a> {
             return Ok(all);
         }
         if self.members.contains(&Prover::Deep) {
-            self.deep_bounds(tokens, &mut all, aim, limits, observer)?;
+            self.block_bounds(Prover::Deep, tokens, &mut all, aim, limits, observer)?;
         }
         if self.members.contains(&Prover::Branch) {
             self.branch_bounds(tokens, &mut all, aim, limits, observer)?;
@@ -262,45 +260,53 @@ impl<'a> Portfolio<'a> {
         }
     }
 
-    /// The block prover on every token whose bounds are still too far apart.
+    /// The block prover on every token whose bounds are still too far apart; the deep one only where bounds are asked for and not
+    /// answers alone, which it cannot give.
     fn block_bounds(
         &self,
+        prover: Prover,
         tokens: &[TokenId],
         all: &mut [Bounds],
         aim: Aim<'_>,
         limits: &Limits,
-        waits: bool,
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
-        let refine = self.refine.filter(|_| limits.deadline.is_some());
-        let attempts = Attempts { prover: Prover::Block, aim, refine, limits };
-        if attempts.open(all).is_empty() || limits.expired() {
+        let certifies = prover.certifies();
+        let gap = self.branch_gap(aim, limits);
+        let refine = if certifies { self.refine.filter(|_| limits.deadline.is_some()) } else { gap };
+        let attempts = Attempts { prover, aim, refine, limits };
+        let silent = !certifies && gap.is_none() || limits.expired();
+        if silent || attempts.open(all).is_empty() {
             return Ok(());
         }
         let model = self.folder.load()?;
-        if !Block::covers(&model) {
+        // Of another architecture there is nothing to add, and nothing wrong.
+        if certifies && !Block::covers(&model) || !certifies && !Block::is_only_for_deep(&model) {
             return Ok(());
         }
         let longest = limits.longest_prefix(model.context);
-        // Through two blocks others may know more.
-        let deep = model.body.layers.len() > 2;
-        let others = waits && self.is_affordable(&model, limits)
-            || self.members.contains(&Prover::Branch) && self.branch_gap(aim, limits).is_some();
+        // Through several blocks others may know more, who are still to come.
+        let others = model.body.layers.len() > 2
+            && (self.enumerates(limits)? && self.is_affordable(&model, limits)
+                || self.members.contains(&Prover::Branch) && gap.is_some());
         let own = match limits.remaining() {
-            Some(left) if deep && others => limits.within(left / 2),
+            Some(left) if others => limits.within(left / 2),
             Some(_) | None => limits.clone(),
         };
         let attempts = Attempts { limits: &own, ..attempts };
         let open = attempts.open(all);
-        let Ok(block) = Block::within(&model, &self.outline, longest, &own) else {
-            // Another architecture: nothing to add, and nothing wrong.
-            return Ok(());
+        let block = match certifies {
+            true => Block::within(&model, &self.outline, longest, &own),
+            false => Block::through(&model, &self.outline, longest, &own).map(|(block, _)| block),
         };
-        observer(Event::Stage("block prover"));
+        let Ok(block) = block else { return Ok(()) };
+        observer(Event::Stage(if certifies { "block prover" } else { "deep prover" }));
         attempts.run(&open, all, |i, attempt, limits| {
             let (upper, proof) = prove_at(&block, tokens[i], attempt, longest, limits)?;
             attempt.is_met_by(upper).then_some(())?;
-            observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
+            if certifies {
+                observer(Event::Upper { token: tokens[i], upper, argument: Argument::Block(&proof) });
+            }
             Some(upper)
         });
         Ok(())
@@ -331,41 +337,6 @@ impl<'a> Portfolio<'a> {
             let proof = prove_ceiling(&tables, token, upper, &self.language, longest, limits)?;
             observer(Event::Upper { token, upper, argument: Argument::Attention(&proof) });
             Some(upper)
-        });
-        Ok(())
-    }
-
-    /// The deep prover, where bounds are asked for and not only answers, on every token whose bounds are still too far apart.
-    fn deep_bounds(
-        &self,
-        tokens: &[TokenId],
-        all: &mut [Bounds],
-        aim: Aim<'_>,
-        limits: &Limits,
-        observer: Observer<'_>,
-    ) -> Result<(), PortfolioError> {
-        let Some(gap) = self.branch_gap(aim, limits) else { return Ok(()) };
-        let model = self.folder.load()?;
-        if !Block::is_only_for_deep(&model) {
-            return Ok(());
-        }
-        let longest = limits.longest_prefix(model.context);
-        let other =
-            self.members.contains(&Prover::Branch) && Branch::new(&model, &self.language, longest).is_ok();
-        let own = match limits.remaining() {
-            Some(left) if other => limits.within(left / 2),
-            Some(_) | None => limits.clone(),
-        };
-        let attempts = Attempts { prover: Prover::Deep, aim, refine: Some(gap), limits: &own };
-        let open = attempts.open(all);
-        if open.is_empty() || own.expired() {
-            return Ok(());
-        }
-        observer(Event::Stage("deep prover"));
-        let Ok((block, _)) = Block::through(&model, &self.outline, longest, &own) else { return Ok(()) };
-        attempts.run(&open, all, |i, attempt, limits| {
-            let (upper, _) = prove_at(&block, tokens[i], attempt, longest, limits)?;
-            attempt.is_met_by(upper).then_some(upper)
         });
         Ok(())
     }

@@ -478,3 +478,15 @@ pub(super) fn scaled(x: &BallVec, factor: Interval) -> BallVec {
 fn slice(x: &BallVec, block: usize, dim: usize) -> BallVec {
     BallVec { mid: x.mid[block * dim..(block + 1) * dim].to_vec(), rad: x.rad }
 }
+
+/// The shipped models of one block, for tests: with plain neurons, or with gated ones.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(super) fn shipped(gated: bool) -> &'static Network {
+    static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
+    let load = |name: &str| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+        Network::new(&crate::model::ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
+    };
+    &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
+}

@@ -92,22 +92,12 @@ pub(super) fn lower_bound(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Activation, ModelFolder};
+    use crate::model::Activation;
+    use crate::prove::block::network::shipped;
     use crate::relax::value;
-
-    fn network(gated: bool) -> &'static Network {
-        static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
-        let load = |name: &str| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
-            Network::new(&ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
-        };
-        &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
-    }
 
     proptest! {
         #[test]
@@ -121,7 +111,7 @@ mod tests {
             cuts in prop::array::uniform4(0.0f64..1.0),
             points in prop::collection::vec(prop::array::uniform2(0.0f64..=1.0), 30),
         ) {
-            let network = network(gated);
+            let network = shipped(gated);
             // Multiples of the certificate's unit.
             let whole = |x: f64| (x * scale * 1_048_576.0).round() / 1_048_576.0;
             let second = |x: f64| if gated { whole(x) } else { 0.0 };

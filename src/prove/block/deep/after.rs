@@ -214,21 +214,10 @@ fn off(network: &Network, slope: f64, [l, u]: [i32; 2]) -> Interval {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::ModelFolder;
-
-    fn network(gated: bool) -> &'static Network {
-        static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
-        let load = |name: &str| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
-            Network::new(&ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
-        };
-        &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
-    }
+    use crate::prove::block::network::shipped;
 
     proptest! {
         #[test]
@@ -241,7 +230,7 @@ mod tests {
             reach in prop_oneof![Just(0.0), 1e-6f64..3.0],
             points in prop::collection::vec(prop::array::uniform2(-1.0f64..=1.0), 30),
         ) {
-            let network = network(gated);
+            let network = shipped(gated);
             // Within what is known of the argument anyhow.
             let (first, last) = (at(network.range[k].0), at(network.range[k].1));
             let argument = Interval::new((middle - half).max(first).min(last), (middle + half).min(last).max(first));
@@ -264,12 +253,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_leaves_the_whole_range() {
-        let network = network(false);
+        let network = shipped(false);
         let line = Line::new(network, 0, Interval::ENTIRE);
         let whole = Interval::new(at(network.range[0].0), at(network.range[0].1));
         let same = Line::new(network, 0, whole);
         assert_eq!((line.slopes, line.middle, line.half), (same.slopes, same.middle, same.half));
-        let gated = self::network(true);
+        let gated = shipped(true);
         assert!(!Line::gated(gated, 0, Interval::ONE, Interval::ENTIRE).half.is_finite());
     }
 }
