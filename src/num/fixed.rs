@@ -111,13 +111,14 @@ impl<const L: usize> Fixed<L> {
             high[i] = carry;
         }
         // Dropping the lowest L − 1 limbs divides by 2^FRACTION_BITS.
-        if high[L - 1] != 0 {
-            return None;
-        }
         let mut limbs = [0; L];
         limbs[0] = low[L - 1];
         limbs[1..].copy_from_slice(&high[..L - 1]);
-        let product = Fixed::from_limbs(limbs)?;
+        // A magnitude: its uppermost bits are no sign.
+        if high[L - 1] != 0 || limbs[L - 1] >> RANGE_BITS != 0 {
+            return None;
+        }
+        let product = Fixed { limbs };
         Some(if negative { product.neg() } else { product })
     }
 

@@ -106,6 +106,9 @@ fn what_grows_beyond_the_range_is_none() {
     assert_eq!(big.neg().add(big.neg()), None);
     assert_eq!(big.mul(Fixed::from_int(2)), None);
     assert!(big.mul(Fixed::from_int(1)).is_some());
+    // Just below 2^64, which would be a small negative number.
+    let [x, y] = [29, 35].map(|bits| Fixed::<3>::from_f64(2f64.powi(bits) - 1.0).unwrap());
+    assert_eq!((x.mul(y), x.neg().mul(y)), (None, None));
     assert_eq!(Fixed::<3>::from_f64(f64::NAN), None);
     assert_eq!(Fixed::<3>::from_f64(f64::INFINITY), None);
 }
