@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::direction::{Columns, Direction};
 use super::hull::{Free, HeadWeights, Hull};
 use super::network::{Network, NotApplicable, Place};
-use crate::model::{Attention, Layer, Mlp, Model, Positions};
+use crate::model::{Attention, Layer, Mlp, Model, Norm, Positions};
 use crate::num::{BallVec, Interval};
 
 pub(super) use after::After;
@@ -80,6 +80,14 @@ impl Stack {
             let [Layer::Attention(attention), Layer::Mlp(mlp)] = pair else {
                 return refuse("it covers blocks of one attention layer and one MLP");
             };
+            if attention.head_norms.is_some() {
+                return refuse("norms of query and key heads are not covered");
+            }
+            let norms = [&attention.norm, &mlp.norm, &model.head.norm];
+            let kinds = norms.map(|norm| norm.as_ref().map(|norm| matches!(norm, Norm::Layer { .. })));
+            if kinds[0].is_none() || kinds.iter().any(|kind| *kind != kinds[0]) {
+                return refuse("it needs norms of one kind before each layer and before the head");
+            }
             blocks.push((attention, mlp));
         }
         if !rest.is_empty() || !(2..=MOST_BLOCKS).contains(&blocks.len()) {
@@ -95,7 +103,7 @@ impl Stack {
     /// Folds a model of two or more blocks: what is below, and the network of the last MLP and the head.
     ///
     /// # Errors
-    /// As [`Stack::glance`], and where norms are missing or of different kinds.
+    /// As [`Stack::glance`], and where weights are out of range.
     pub fn new(model: &Model) -> Result<(Arc<Stack>, Network), NotApplicable> {
         let refuse = |why: &str| NotApplicable(why.to_string());
         let blocks = Stack::glance(model)?;
@@ -106,9 +114,6 @@ impl Stack {
         let mut floors = vec![Floor::new(Network::of(model, first.0, first.1, Place::First)?)];
         for block in upper {
             floors.push(Floor::new(Network::of(model, block.0, block.1, Place::Upper)?));
-        }
-        if floors.iter().any(|floor| floor.network.centred != network.centred) {
-            return Err(refuse("LayerNorm and RMSNorm are mixed"));
         }
         let readers = upper.iter().chain([last]).map(|block| Reader::new(block.0, network.centred));
         let readers = readers.collect::<Option<Vec<_>>>();
