@@ -30,6 +30,7 @@ mod slot;
 pub mod sound;
 mod sphere;
 pub mod tree;
+mod weights;
 
 use std::sync::Arc;
 

@@ -19,8 +19,9 @@ mod tables;
 use std::sync::Arc;
 
 use super::direction::{Columns, Direction};
-use super::hull::{Free, HeadWeights, Hull};
+use super::hull::{Free, Hull};
 use super::network::{Network, NotApplicable, Place};
+use super::weights::HeadWeights;
 use crate::model::{Attention, Layer, Mlp, Model, Norm, Positions};
 use crate::num::{BallVec, Interval};
 
