@@ -479,14 +479,18 @@ fn slice(x: &BallVec, block: usize, dim: usize) -> BallVec {
     BallVec { mid: x.mid[block * dim..(block + 1) * dim].to_vec(), rad: x.rad }
 }
 
-/// The shipped models of one block, for tests: with plain neurons, or with gated ones.
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
-pub(super) fn shipped(gated: bool) -> &'static Network {
-    static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
-    let load = |name: &str| {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
-        Network::new(&crate::model::ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
-    };
-    &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The shipped models of one block: with plain neurons, or with gated ones.
+    pub fn shipped(gated: bool) -> &'static Network {
+        static NETWORKS: std::sync::OnceLock<[Network; 2]> = std::sync::OnceLock::new();
+        let load = |name: &str| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+            Network::new(&crate::model::ModelFolder::open(&folder).unwrap().load().unwrap()).unwrap()
+        };
+        &NETWORKS.get_or_init(|| ["moby-l1", "moby-llama"].map(load))[usize::from(gated)]
+    }
 }

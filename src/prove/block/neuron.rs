@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::model::Activation;
-    use crate::prove::block::network::shipped;
+    use crate::prove::block::network::tests::shipped;
     use crate::relax::value;
 
     proptest! {

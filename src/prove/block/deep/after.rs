@@ -217,7 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::prove::block::network::shipped;
+    use crate::prove::block::network::tests::shipped;
 
     proptest! {
         #[test]
