@@ -213,9 +213,12 @@ mod tests {
         let mut bounds = bounds(0.1, 0.8);
         bounds.tighten(0.3, Prover::Branch);
         assert_eq!((bounds.upper, bounds.prover), (0.3, Prover::Branch));
+        // Nor does this one count for answers.
+        bounds.tighten(0.29, Prover::Deep);
+        assert!(bounds.checkable > 0.3 && bounds.upper < 0.3);
         assert_eq!(bounds.answer(&threshold), Answer::Unknown);
         // A certificate for a weaker bound counts all the same.
         bounds.tighten(0.4, Prover::Block);
-        assert_eq!((bounds.upper, bounds.answer(&threshold)), (0.3, Answer::Proved));
+        assert_eq!((bounds.upper, bounds.answer(&threshold)), (0.29, Answer::Proved));
     }
 }

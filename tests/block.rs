@@ -169,7 +169,7 @@ fn the_oracle_is_exact_for_one_last_token() {
         }
     }
     let mut table = Direction::default();
-    table.set(&block.network, &columns, &direction, 3);
+    hull.aim(&block.network, &columns, &direction, &mut table);
     let mut mu = vec![0.0; block.network.heads];
     let found = hull.minimise(&block.network, &mut table, &mut mu, None, None);
     if block.network.heads == 1 {

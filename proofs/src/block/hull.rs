@@ -80,13 +80,9 @@ impl Hull {
         token: u32,
     ) -> Result<Hull, Reject> {
         let under = After::new(&below.floor, Hull::bare(&below.floor, free.clone(), vec![token])?)?;
-        let scores = enclosed.scores(
-            below,
-            &under,
-            &Hull::with(network, free.clone(), vec![token], Vec::new()).rows,
-        )?;
-        let heads = scores.iter().map(|of_rows| Weights::enclosing(of_rows)).collect::<Result<_, _>>()?;
-        let mut hull = Hull::with(network, free, vec![token], heads);
+        let mut hull = Hull::with(network, free, vec![token], Vec::new());
+        let scores = enclosed.scores(below, &under, &hull.rows)?;
+        hull.heads = scores.iter().map(|of_rows| Weights::enclosing(of_rows)).collect::<Result<_, _>>()?;
         hull.deep = Some(Deep { enclosed: enclosed.clone(), under });
         let identity = Table::identity(network.width)?;
         (hull.reach, hull.coordinates) =
@@ -139,7 +135,7 @@ impl Hull {
         for (head, weights) in network.heads.iter().zip(&self.heads) {
             let (table, row) = rows(head);
             let row: Vec<i64> = self.rows.iter().map(|pair| row[*pair]).collect();
-            let [least, most] = self.extremes(weights, &row)?;
+            let [least, most] = self.extremes(weights, &row, &row)?;
             let radius = i128::from(table.radius());
             range[0] += table.in_sum(i128::from(least) - radius);
             range[1] += table.in_sum(i128::from(most) + radius);
@@ -163,12 +159,9 @@ impl Hull {
                     [all.clone(), all]
                 }
             };
-            // From the low ends of values the least, from the high ones the greatest.
             for (i, sum) in sums.iter_mut().enumerate() {
                 let [low, high] = &values;
-                let least = self.least(weights, low.row(i), &mut 0)?;
-                let negated: Vec<i64> = high.row(i).iter().map(|r| -r).collect();
-                let most = -self.least(weights, &negated, &mut 0)?;
+                let [least, most] = self.extremes(weights, low.row(i), high.row(i))?;
                 sum[0] += low.in_sum(i128::from(least) - i128::from(low.radius()));
                 sum[1] += high.in_sum(i128::from(most) + i128::from(high.radius()));
             }
@@ -176,9 +169,10 @@ impl Hull {
         Ok(sums)
     }
 
-    fn extremes(&self, weights: &Weights, row: &[i64]) -> Result<[i64; 2], Reject> {
-        let negated: Vec<i64> = row.iter().map(|r| -r).collect();
-        Ok([self.least(weights, row, &mut 0)?, -self.least(weights, &negated, &mut 0)?])
+    /// The least mean of the low ends of values, and the greatest one of the high ends.
+    fn extremes(&self, weights: &Weights, low: &[i64], high: &[i64]) -> Result<[i64; 2], Reject> {
+        let negated: Vec<i64> = high.iter().map(|r| -r).collect();
+        Ok([self.least(weights, low, &mut 0)?, -self.least(weights, &negated, &mut 0)?])
     }
 
     /// A lower bound on `Σ_h D·o_h` over every prefix, in units of `2^-SUM_PLACES`; `values[h]` is the row of `D·value_h`, and

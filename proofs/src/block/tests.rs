@@ -50,15 +50,15 @@ fn prefixes(vocabulary: usize) -> Vec<Vec<u32>> {
     all.split_off(1)
 }
 
-fn row(table: &Table, i: usize) -> Vec<f64> {
+pub(super) fn row(table: &Table, i: usize) -> Vec<f64> {
     table.row(i).iter().map(|x| *x as f64 / 2f64.powi(table.places() as i32)).collect()
 }
 
-fn times(x: &[f64], y: &[f64]) -> f64 {
+pub(super) fn times(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
 
-fn float(x: &Interval) -> f64 {
+pub(super) fn float(x: &Interval) -> f64 {
     x.lo().to_string().parse::<f64>().unwrap() / 2f64.powi(256)
 }
 

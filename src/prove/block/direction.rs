@@ -24,12 +24,7 @@ pub struct Direction {
 }
 
 impl Direction {
-    /// Fills `r` for positions `0..length` in floats.
-    pub fn set(&mut self, network: &Network, columns: &Columns, direction: &[f64], length: usize) {
-        Direction::set_all([self], network, columns, [direction], length);
-    }
-
-    /// The same for what a hull's positions may hold.
+    /// Fills `r` of several tables in floats, for what a hull's positions may hold.
     pub(super) fn set_held<const N: usize>(
         all: [&mut Direction; N],
         network: &Network,
@@ -64,7 +59,7 @@ impl Direction {
         }
     }
 
-    /// The same for several at once, which reads the tables once.
+    /// The same for all tokens at positions `0..length`, whatever hull may read it.
     pub fn set_all<const N: usize>(
         all: [&mut Direction; N],
         network: &Network,

@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use super::super::hull::Hull;
+use super::super::tests::{float, row, times};
 use super::*;
 use crate::family::Scope;
 use crate::folder::Folder;
@@ -26,18 +27,6 @@ fn with_network(test: impl Fn(&str, &Folder, &Network, &Below)) {
         let network = Network::new(&folder, &folder.head().unwrap(), Some(LONGEST), &[]).unwrap();
         test(name, &folder, &network, network.below.as_ref().unwrap());
     }
-}
-
-fn float(x: &Interval) -> f64 {
-    x.lo().to_string().parse::<f64>().unwrap() / 2f64.powi(256)
-}
-
-fn row(table: &Table, i: usize) -> Vec<f64> {
-    table.row(i).iter().map(|x| *x as f64 / 2f64.powi(i32::try_from(table.places()).unwrap())).collect()
-}
-
-fn times(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
 
 /// The hull of the prefixes with these tokens at each position, the last one alone.
