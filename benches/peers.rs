@@ -1,6 +1,7 @@
 //! The domains against auto_LiRPA 0.7.1 on the same questions, one thread: widths, what is proved, seconds.
 //!
-//! `cargo bench --bench peers`, with ` -- A` for one kind of question; `LLMPROVE_SHARED` names the folder with the questions.
+//! `cargo bench --bench peers`, with ` -- A` for one kind of question and ` -- A 0.001` for one radius; `LLMPROVE_SHARED` names the folder
+//! with the questions.
 #![allow(clippy::unwrap_used, reason = "a failure here ends the measurement")]
 
 #[path = "../tests/common/peers.rs"]
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use peers::{Ball, File};
+use peers::{Ball, File, Networks};
 
 fn main() {
     let shared =
@@ -18,16 +19,18 @@ fn main() {
     let Some((file, models)) = peers::load("peers", &shared) else { return };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
-        let networks = models.iter().map(|(&l, (_, network))| (l, network)).collect();
-        let kinds: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+        let networks = peers::networks(&models);
+        let args = || std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+        let (radii, kinds): (Vec<String>, Vec<String>) = args().partition(|arg| arg.parse::<f64>().is_ok());
         let asked = |kind: &str| kinds.is_empty() || kinds.iter().any(|k| k == kind);
+        let radii: Vec<f64> = radii.iter().filter_map(|arg| arg.parse().ok()).collect();
         if asked("A") {
             println!("A: ball around the embedding at position n - 2");
-            balls(&file, &networks, &file.a, |n| vec![n - 2]);
+            balls(&file, &networks, (&file.a, &radii), |n| vec![n - 2]);
         }
         if asked("D") {
             println!("D: ball around the embedding at every position");
-            balls(&file, &networks, &file.d, |n| (0..n).collect());
+            balls(&file, &networks, (&file.d, &radii), |n| (0..n).collect());
         }
         if asked("B") {
             println!("B: position n - 2 holds one of k tokens; l_target - l_j against the exact maximum");
@@ -41,8 +44,6 @@ fn main() {
         }
     });
 }
-
-type Networks<'a> = BTreeMap<usize, &'a llmprove::domain::network::Network>;
 
 /// What a question is answered with, and the seconds that takes: the least of three times.
 fn timed<T>(answer: impl Fn() -> T) -> (T, f64) {
@@ -62,9 +63,14 @@ fn median(mut x: Vec<f64>) -> f64 {
 }
 
 /// All questions of one kind, by layers, length and radius: the peer's best answer to each against ours.
-fn balls(file: &File, networks: &Networks<'_>, rows: &[Ball], positions: impl Fn(usize) -> Vec<usize>) {
+fn balls(
+    file: &File,
+    networks: &Networks<'_>,
+    (rows, radii): (&[Ball], &[f64]),
+    positions: impl Fn(usize) -> Vec<usize>,
+) {
     let mut groups: BTreeMap<(usize, usize, u64), BTreeMap<usize, Vec<&Ball>>> = BTreeMap::new();
-    for row in rows {
+    for row in rows.iter().filter(|row| radii.is_empty() || radii.contains(&row.eps)) {
         let key = (row.layers, row.n, row.eps.to_bits());
         groups.entry(key).or_default().entry(row.prefix).or_default().push(row);
     }
@@ -74,7 +80,7 @@ fn balls(file: &File, networks: &Networks<'_>, rows: &[Ball], positions: impl Fn
         let (mut proved, mut proved_peer) = (0, 0);
         for (&prefix, answers) in &questions {
             let ((margin, _), took) =
-                timed(|| answers[0].answer(networks[&layers], file.ids(prefix, n), &positions(n)));
+                timed(|| answers[0].answer(&networks[&layers], file.ids(prefix, n), &positions(n)));
             seconds.push(took);
             ours.push(margin.width());
             proved += usize::from(margin.lo() > 0.0);
@@ -116,7 +122,7 @@ fn sets(file: &File, networks: &Networks<'_>) {
         for row in rows {
             walls.push(row.wall);
             if seen.insert((row.prefix, row.target.clone(), row.set.clone())) {
-                let (best, took) = timed(|| row.answer(networks[&layers], file));
+                let (best, took) = timed(|| row.answer(&networks[&layers], file));
                 seconds.push(took);
                 off = off.max((best.hi() - row.exact_max).abs()).max((best.lo() - row.exact_max).abs());
             }
@@ -138,7 +144,7 @@ fn free(file: &File, networks: &Networks<'_>) {
     for row in &file.c {
         if row.prefix == 0 && seen.insert((row.layers, row.n, row.target.clone())) {
             let start = Instant::now();
-            let found = row.answer(networks[&row.layers], file);
+            let found = row.answer(&networks[&row.layers], file);
             let (upper, ball, seconds) = (found.hi(), row.triv[1], start.elapsed().as_secs_f64());
             println!("{:6} {:2} {:6} {upper:12.3} {ball:11.3} {seconds:10.2}", row.layers, row.n, row.target);
         }

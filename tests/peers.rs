@@ -14,7 +14,7 @@ use peers::Ball;
 /// What the peer's floats may be off by in a margin.
 const FLOAT: f64 = 1e-3;
 
-fn load(test: &str) -> Option<(peers::File, BTreeMap<usize, peers::Prepared>)> {
+fn load(test: &str) -> Option<(peers::File, peers::Models)> {
     let models = common::shared_models(test)?;
     peers::load(test, &PathBuf::from(models.parent().unwrap()))
 }
@@ -31,12 +31,13 @@ fn questions(rows: &[Ball], prefixes: usize) -> BTreeMap<(usize, usize, u64, usi
 #[test]
 fn balls_are_narrower_than_the_peers_and_hold_the_margin() {
     let Some((file, models)) = load("balls of peers") else { return };
+    let networks = peers::networks(&models);
     let (mut asked, mut narrower, mut proved, mut proved_by_peer) = (0, 0, 0, 0);
     for (rows, everywhere) in [(&file.a, false), (&file.d, true)] {
         for ((layers, n, _, prefix), answers) in questions(rows, if everywhere { 1 } else { 2 }) {
             let question = answers[0];
             let positions: Vec<usize> = if everywhere { (0..n).collect() } else { vec![n - 2] };
-            let (margin, stays) = question.answer(&models[&layers].1, file.ids(prefix, n), &positions);
+            let (margin, stays) = question.answer(&networks[&layers], file.ids(prefix, n), &positions);
             let what = format!("{layers} layers, n {n}, eps {}, prefix {prefix}: {margin}", question.eps);
             let centre = question.margin;
             assert!(margin.lo() <= centre + FLOAT && centre - FLOAT <= margin.hi(), "{what}, not {centre}");
@@ -59,8 +60,9 @@ fn balls_are_narrower_than_the_peers_and_hold_the_margin() {
 #[test]
 fn token_sets_have_their_exact_maximum() {
     let Some((file, models)) = load("token sets of peers") else { return };
+    let networks = peers::networks(&models);
     for row in file.b.iter().filter(|row| row.prefix == 0 && row.n == 8) {
-        let best = row.answer(&models[&row.layers].1, &file);
+        let best = row.answer(&networks[&row.layers], &file);
         let exact = row.exact_max;
         assert!(best.width() < 1e-6 && (best.lo() - exact).abs() < FLOAT, "{best}, not {exact}");
     }
@@ -70,11 +72,10 @@ fn token_sets_have_their_exact_maximum() {
 fn free_positions_get_no_more_than_the_ball_and_no_less_than_a_prefix() {
     let Some((file, models)) = load("free positions of peers") else { return };
     let row = file.c.iter().find(|row| row.layers == 1 && row.n == 8).unwrap();
-    let (model, network) = &models[&1];
-    let found = row.answer(network, &file);
+    let found = row.answer(&peers::networks(&models)[&1], &file);
     assert!(found.hi() <= row.triv[1] + FLOAT && found.hi().is_finite(), "{found} beyond the ball");
     let (ids, t) = (file.ids(row.prefix, row.n), file.inputs.targets[&row.target] as usize);
-    let logits = Evaluator::new(model).next_logits(&[ids.to_vec()]).unwrap();
+    let logits = Evaluator::new(&models[&1]).next_logits(&[ids.to_vec()]).unwrap();
     let margin = f64::from(logits[[0, t]] - logits[[0, row.j as usize]]);
     assert!(found.lo() <= margin + FLOAT && margin - FLOAT <= found.hi(), "{found} misses {margin}");
 }

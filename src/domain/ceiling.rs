@@ -19,7 +19,7 @@ const HEAVY: f64 = 0.5;
 
 /// One region, ready to be asked about tokens.
 pub(super) struct Ceilings<'n> {
-    network: &'n Network,
+    network: &'n Network<'n>,
     /// What the head reads.
     read: Read,
     /// λ, `[vocabulary]`.
@@ -48,7 +48,7 @@ struct Sums {
 
 impl<'n> Ceilings<'n> {
     /// A region, given by what the last layer leaves.
-    pub fn new(network: &'n Network, residual: &Form) -> Ceilings<'n> {
+    pub fn new(network: &'n Network<'n>, residual: &Form) -> Ceilings<'n> {
         let read = match network.last {
             Some(norm) => {
                 let (y, scale) = norm.factors(residual);
@@ -126,7 +126,7 @@ fn below(x: Interval, by: f64) -> Interval {
 }
 
 impl Sums {
-    fn of(network: &Network, lambda: &[f64], but: Option<usize>) -> Sums {
+    fn of(network: &Network<'_>, lambda: &[f64], but: Option<usize>) -> Sums {
         let weight = network.head.weight();
         let kept: Vec<usize> = (0..lambda.len()).filter(|&j| Some(j) != but && lambda[j] > 0.0).collect();
         let sum = |f: &dyn Fn(usize) -> Interval| kept.iter().map(|&j| f(j)).sum::<Interval>();
@@ -139,7 +139,7 @@ impl Sums {
         }
     }
 
-    fn without(&self, network: &Network, own: f64, t: usize) -> Sums {
+    fn without(&self, network: &Network<'_>, own: f64, t: usize) -> Sums {
         let own = Interval::point(own);
         let column = network.head.weight().column(t);
         let entropy = if own.lo() > 0.0 { own * ln(own) } else { Interval::ZERO };

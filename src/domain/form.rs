@@ -24,6 +24,7 @@ mod norm;
 mod polynomial;
 mod product;
 mod size;
+mod sum;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use crate::num::{Interval, nonnegative_sum};
 pub use activation::Curve;
 pub use attention::Source;
 pub use linear::Map;
+pub use sum::Sum;
 pub use norm::{Mapped, Normalised, Sphere};
 
 /// What is known of the symbols of a group.
@@ -290,8 +292,14 @@ impl Form {
 
 /// `to_i = f(to_i, x_ki)` for every row `k` in turn.
 fn fold_rows(to: &mut [f64], rows: ArrayView2<f64>, f: impl Fn(f64, f64) -> f64) {
-    for row in rows.rows() {
-        to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
+    // Loops over slices become vector instructions.
+    match rows.as_slice() {
+        Some(all) if !to.is_empty() => all.chunks_exact(to.len()).for_each(|row| {
+            to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
+        }),
+        _ => rows.rows().into_iter().for_each(|row| {
+            to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
+        }),
     }
 }
 
@@ -301,7 +309,7 @@ fn least(xs: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Maximum in which NaN wins, so that a lost bound stays lost.
-fn worse(a: f64, b: f64) -> f64 {
+pub(super) fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 

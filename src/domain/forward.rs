@@ -2,36 +2,32 @@
 //!
 //! A position with one alternative shares its symbols with all that read it. Where a position has several, each of them is
 //! enclosed on its own, whatever the tokens before it are, and what attention makes of them is the exact range of a
-//! softmax-weighted sum over their scores and values ([`Weights`]). Positions that hold one known token are computed once
-//! ([`Known`]) and only their keys and values kept, without symbols.
+//! softmax-weighted sum over their scores and values ([`Weights`]). Positions that hold one known token are evaluated once
+//! ([`Known`]), and only their keys and values kept, without symbols.
 
 use rayon::prelude::*;
 
-use super::form::{Form, Source, Symbols};
-use super::network::{Heads, Network, Neurons, Step};
+use super::form::{Form, Source, Symbols, worse};
+use super::network::{Heads, Network, Step};
 use super::softmax::Weights;
 use crate::model::TokenId;
+use crate::model::rigorous::batch::Packet;
 use crate::num::Interval;
+use crate::num::wide::{LANES, Lanes, Number, Wide};
 
 /// Keys and values of one alternative in one attention layer, one per key/value head.
 type Sources = Vec<Source>;
 
 /// Keys and values of known tokens.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Known {
     pub(super) tokens: Vec<TokenId>,
     /// Per attention layer and position.
     layers: Vec<Vec<Sources>>,
 }
 
-/// What becomes of remainders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Each gets symbols: tight.
-    Symbols,
-    /// The residuals of a layer are boxed again: fast, for remainders no larger than roundings.
-    Boxes,
-}
+/// Radius of a key or a value above which floats are not enough.
+const FINE: f64 = 1e-10;
 
 /// One alternative at one position on its way through the layers.
 struct Cell {
@@ -46,45 +42,48 @@ impl Known {
         &self.tokens
     }
 
-    /// The same with one more token.
-    #[must_use]
-    pub fn extended(&self, network: &Network, token: TokenId) -> Known {
-        let position = self.tokens.len();
-        let columns = vec![vec![network.embedding(position, token)]];
-        let run = Run { network, known: self, detail: Detail::Boxes };
-        let mut layers = Vec::new();
-        let _ = run.forward(columns, |mut cells: Vec<Vec<Sources>>| {
-            let own = cells.pop().and_then(|mut column| column.pop()).expect("one position, one alternative");
-            layers.push(own.iter().map(Source::forget).collect::<Sources>());
-        });
-        let mut known = self.clone();
-        known.tokens.push(token);
-        known.layers.resize(layers.len(), Vec::new());
-        known.layers.iter_mut().zip(layers).for_each(|(layer, own)| layer.push(own));
-        known
+    /// Evaluates them: in floats, or with more digits where these know too little.
+    pub(super) fn new(network: &Network<'_>, tokens: &[TokenId]) -> Known {
+        let (layers, radius) = evaluated::<Lanes>(network, tokens);
+        let layers = if radius <= FINE { layers } else { evaluated::<Wide>(network, tokens).0 };
+        Known { tokens: tokens.to_vec(), layers }
     }
+}
+
+/// Keys and values of known tokens, and the largest radius of any.
+fn evaluated<N: Number>(network: &Network<'_>, tokens: &[TokenId]) -> (Vec<Vec<Sources>>, f64) {
+    let (mut packet, mut layers, mut largest) = (Packet::<N>::default(), Vec::new(), 0.0f64);
+    for &token in tokens {
+        // Nobody asks for logits here, and the eight prefixes are the same.
+        let _ = network.exact.extend(&mut packet, [token; LANES], false);
+        let own = packet.last();
+        layers.resize(own.len(), Vec::new());
+        for (layer, cell) in layers.iter_mut().zip(own) {
+            let mut form = |(mid, radius): (Vec<f64>, f64)| {
+                largest = worse(largest, radius);
+                let err = vec![radius; mid.len()];
+                Form::enclosed(mid, err)
+            };
+            let source = |[key, value]: [(Vec<f64>, f64); 2]| Source { key: form(key), value: form(value) };
+            layer.push(cell.rounded().sources(0).map(source).collect::<Sources>());
+        }
+    }
+    (layers, largest)
 }
 
 /// Final residuals of all alternatives of the last position. `columns` holds the embeddings of all alternatives of the
 /// positions after the known ones, at least one of each.
-pub(super) fn residuals(
-    network: &Network,
-    known: &Known,
-    columns: Vec<Vec<Form>>,
-    detail: Detail,
-) -> Vec<Form> {
-    Run { network, known, detail }.forward(columns, |_| ())
+pub(super) fn residuals(network: &Network<'_>, known: &Known, columns: Vec<Vec<Form>>) -> Vec<Form> {
+    Run { network, known }.forward(columns)
 }
 
 struct Run<'a> {
-    network: &'a Network,
+    network: &'a Network<'a>,
     known: &'a Known,
-    detail: Detail,
 }
 
 impl Run<'_> {
-    /// Runs all layers; `see` gets the keys and values of every attention layer, by position and alternative.
-    fn forward(&self, columns: Vec<Vec<Form>>, mut see: impl FnMut(Vec<Vec<Sources>>)) -> Vec<Form> {
+    fn forward(&self, columns: Vec<Vec<Form>>) -> Vec<Form> {
         let first = self.known.tokens.len();
         let n_positions = columns.len();
         let mut cells: Vec<Cell> = columns
@@ -101,8 +100,8 @@ impl Run<'_> {
             let (heads, beside) = match step {
                 Step::Mlp(neurons) => {
                     let fire = |(n, cell): (usize, Cell)| {
-                        let added = self.fire(neurons, &cell, supply(phase, n));
-                        self.step(cell, &added, &mut supply(phase + 1, n))
+                        let added = neurons.apply(&cell.residual, &mut supply(phase, n));
+                        advanced(cell, &added, &mut supply(phase + 1, n))
                     };
                     cells = cells.into_par_iter().enumerate().map(fire).collect();
                     continue;
@@ -138,18 +137,15 @@ impl Run<'_> {
                 .into_par_iter()
                 .enumerate()
                 .map(|(n, (own, cell, z))| {
-                    let beside = beside.map(|neurons| self.fire(neurons, &cell, supply(phase + 2, n)));
+                    let beside =
+                        beside.map(|neurons| neurons.apply(&cell.residual, &mut supply(phase + 2, n)));
                     let mut symbols = supply(phase + 3, n);
                     let mixed = self.attend(heads, before, &table, &cell, (own, &z), &mut symbols);
-                    let added = match self.detail {
-                        Detail::Symbols => mixed.map_absorbing(&heads.output, &mut symbols),
-                        Detail::Boxes => mixed.map(&heads.output),
-                    };
+                    let added = mixed.map_absorbing(&heads.output, &mut symbols);
                     let added = beside.iter().fold(added, |sum, beside| sum.plus(beside));
-                    self.step(cell, &added, &mut symbols)
+                    advanced(cell, &added, &mut symbols)
                 })
                 .collect();
-            see(table);
             nth += 1;
         }
         let last = first + n_positions - 1;
@@ -174,20 +170,6 @@ impl Run<'_> {
     ) -> Vec<T> {
         let pairs = cells.par_iter().zip(inputs).enumerate();
         pairs.map(|(n, (cell, z))| f(cell, z, &mut supply(phase, n))).collect()
-    }
-
-    /// What neurons add to a residual.
-    fn fire(&self, neurons: &Neurons, cell: &Cell, mut symbols: Symbols) -> Form {
-        neurons.apply(&cell.residual, &mut symbols, self.detail == Detail::Symbols)
-    }
-
-    fn step(&self, cell: Cell, added: &Form, symbols: &mut Symbols) -> Cell {
-        let residual = cell.residual.plus(added);
-        let residual = match self.detail {
-            Detail::Symbols => residual.absorb(symbols),
-            Detail::Boxes => residual.forget().absorb(symbols),
-        };
-        Cell { residual, ..cell }
     }
 
     fn sources(&self, heads: &Heads, cell: &Cell, z: &Form, symbols: &mut Symbols) -> Sources {
@@ -250,6 +232,11 @@ fn attend_alternatives(query: &Form, columns: &[Vec<&Source>], scale: Interval) 
     };
     let width = values.first().map_or(0, Vec::len);
     Form::of_intervals(&(0..width).map(entry).collect::<Vec<_>>())
+}
+
+/// The residual after a layer.
+fn advanced(cell: Cell, added: &Form, symbols: &mut Symbols) -> Cell {
+    Cell { residual: cell.residual.plus(added).absorb(symbols), ..cell }
 }
 
 fn normalised(heads: &Heads, cell: &Cell, symbols: &mut Symbols) -> Form {

@@ -16,7 +16,7 @@ use crate::num::{Interval, exp, ln, nonnegative_sum};
 /// All logits after the prefixes of a region.
 #[derive(Debug, Clone)]
 pub struct Logits<'n> {
-    network: &'n Network,
+    network: &'n Network<'n>,
     /// `[vocabulary]`.
     linear: Form,
     /// `[vocabulary]`, around zero, to be multiplied by an unknown factor.
@@ -41,7 +41,7 @@ pub struct Outlook {
 }
 
 impl<'n> Logits<'n> {
-    pub(super) fn new(network: &'n Network, residual: &Form) -> Logits<'n> {
+    pub(super) fn new(network: &'n Network<'n>, residual: &Form) -> Logits<'n> {
         let Mapped { linear, delta, gamma, length } = match network.last {
             Some(norm) => {
                 let mut symbols = Symbols::supply(1 << 38);

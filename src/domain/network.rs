@@ -4,7 +4,8 @@
 
 use ndarray::{Array1, Array2};
 
-use super::form::{Curve, Form, Map, Sphere, Symbols};
+use super::form::{Curve, Form, Map, Sphere, Sum, Symbols};
+use crate::model::rigorous::batch;
 use crate::model::{Attention, Layer, Linear, Mlp, MlpKind, Model, Norm, Positions, Scale, TokenId};
 use crate::num::{Interval, dot_error, nonnegative_sum, turns};
 
@@ -17,8 +18,10 @@ const WIDEST: f64 = 2000.0;
 pub struct NotApplicable(pub String);
 
 /// A prepared model.
-#[derive(Debug, Clone)]
-pub struct Network {
+#[derive(Debug)]
+pub struct Network<'m> {
+    /// For known tokens.
+    pub(super) exact: batch::Network<'m>,
     pub(super) width: usize,
     pub(super) vocab: usize,
     pub(super) context: usize,
@@ -73,26 +76,37 @@ struct HeadNorm {
     shift: Vec<f64>,
 }
 
+/// Neurons that are taken at a time: few, so that their coefficients stay in the cache.
+const TOGETHER: usize = 16;
+
 /// Feed-forward layer.
 #[derive(Debug, Clone)]
 pub(super) struct Neurons {
-    pub norm: Sphere,
-    /// What the activation reads.
-    pub inner: Map,
-    /// What its result is multiplied by.
-    pub factor: Option<Map>,
-    pub down: Map,
-    pub curve: Curve,
-    /// Range of each argument of the activation over the whole ball of normalised inputs.
-    pub within: Vec<Interval>,
+    norm: Sphere,
+    curve: Curve,
+    /// All neurons in order.
+    parts: Vec<Part>,
 }
 
-impl Network {
+/// Some neurons of a layer.
+#[derive(Debug, Clone)]
+struct Part {
+    /// What the activation reads.
+    inner: Map,
+    /// What its result is multiplied by.
+    factor: Option<Map>,
+    /// The first part's has the bias of the layer.
+    down: Map,
+    /// Range of each argument of the activation over the whole ball of normalised inputs.
+    within: Vec<Interval>,
+}
+
+impl<'m> Network<'m> {
     /// Prepares a model.
     ///
     /// # Errors
     /// Names the first property of the model that is not covered.
-    pub fn new(model: &Model) -> Result<Network, NotApplicable> {
+    pub fn new(model: &'m Model) -> Result<Network<'m>, NotApplicable> {
         let d = model.head.width();
         let steps = model.body.layers.iter().map(|layer| match layer {
             Layer::Attention(attention) => Ok(Step::Attention(Box::new(heads(attention)?))),
@@ -117,7 +131,10 @@ impl Network {
             }
             Positions::None => (None, Vec::new()),
         };
+        let exact = batch::Network::new(model, model.context)
+            .ok_or_else(|| NotApplicable("constants of its attention are too long for 31 digits".into()))?;
         Ok(Network {
+            exact,
             width: d,
             vocab: model.head.vocab_size(),
             context: model.context,
@@ -228,16 +245,19 @@ impl Heads {
 
 impl Neurons {
     /// What the layer adds to a residual.
-    pub fn apply(&self, x: &Form, symbols: &mut Symbols, keep: bool) -> Form {
-        let z = self.norm.apply(x, symbols);
-        let z = z.into_form(symbols);
-        let z = if keep { z.absorb(symbols) } else { z };
-        let active = z.map(&self.inner).activated(&self.curve, &self.within);
-        let hidden = match &self.factor {
-            Some(factor) => active.product(&z.map(factor)),
-            None => active,
+    pub fn apply(&self, x: &Form, symbols: &mut Symbols) -> Form {
+        let z = self.norm.apply(x, symbols).into_form(symbols).absorb(symbols);
+        let hidden = |part: &Part| {
+            let active = z.map(&part.inner).activated(&self.curve, &part.within);
+            match &part.factor {
+                Some(factor) => active.product(&z.map(factor)),
+                None => active,
+            }
         };
-        if keep { hidden.map_absorbing(&self.down, symbols) } else { hidden.map(&self.down) }
+        let n = self.parts.iter().map(|part| part.within.len()).sum();
+        let mut sum = Sum::new(n, x.width());
+        self.parts.iter().for_each(|part| sum.add(hidden(part), &part.down));
+        sum.absorbing(symbols)
     }
 }
 
@@ -284,14 +304,21 @@ fn neurons(mlp: &Mlp) -> Result<Neurons, NotApplicable> {
     if !(reach <= WIDEST && within.iter().all(|x| x.is_finite())) {
         return Err(NotApplicable(format!("an activation's argument may reach {reach}, beyond its table")));
     }
+    let (factor, down) = (factor.map(|up| fold(up, Some(norm))), fold(down, None));
+    let part = |first: usize| {
+        let last = (first + TOGETHER).min(within.len());
+        Part {
+            inner: inner.outputs(first, last),
+            factor: factor.as_ref().map(|factor| factor.outputs(first, last)),
+            down: down.inputs(first, last),
+            within: within[first..last].to_vec(),
+        }
+    };
     Ok(Neurons {
         norm: ball,
-        factor: factor.map(|up| fold(up, Some(norm))),
-        down: fold(down, None),
         // At most WIDEST, a small whole number after rounding up.
         curve: Curve::new(mlp.activation, reach.ceil() as u16),
-        inner,
-        within,
+        parts: (0..within.len()).step_by(TOGETHER).map(part).collect(),
     })
 }
 

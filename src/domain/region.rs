@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::ceiling::Ceilings;
 use super::form::{Form, Shape, Symbols};
-use super::forward::{Detail, Known, residuals};
+use super::forward::{Known, residuals};
 use super::logits::Logits;
 use super::network::Network;
 use crate::model::{PrefixError, TokenId};
@@ -39,7 +39,7 @@ const WITH_CUBES: usize = 32;
 /// Tokens that are enclosed together; one alone is enclosed exactly.
 pub type Cluster = Vec<TokenId>;
 
-impl Network {
+impl Network<'_> {
     /// Number of tokens.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
@@ -51,10 +51,10 @@ impl Network {
     /// # Errors
     /// More tokens than the context, or one that does not exist.
     pub fn known(&self, tokens: &[TokenId]) -> Result<Known, PrefixError> {
-        tokens.iter().try_fold(Known::default(), |known, &token| {
-            self.check(known.tokens().len() + 1, &[token])?;
-            Ok(known.extended(self, token))
-        })
+        if !tokens.is_empty() {
+            self.check(tokens.len(), tokens)?;
+        }
+        Ok(Known::new(self, tokens))
     }
 
     /// Logits over all prefixes that start with the known tokens and go on with one token of each set in turn. A set is
@@ -103,7 +103,7 @@ impl Network {
             }
             columns.push(column);
         }
-        Ok(residuals(self, known, columns, Detail::Symbols))
+        Ok(residuals(self, known, columns))
     }
 
     /// Logits over a ball around the embeddings of a concrete prefix.
@@ -163,7 +163,7 @@ impl Network {
             vec![moved]
         };
         let columns = (known.tokens().len()..ball.prefix.len()).map(column).collect();
-        let last = residuals(self, known, columns, Detail::Symbols);
+        let last = residuals(self, known, columns);
         last.into_iter().next().expect("the last position has one alternative")
     }
 

@@ -93,20 +93,26 @@ pub struct Free {
     pub triv: [f64; 2],
 }
 
-/// A model, and the same for the domains.
-pub type Prepared = (Model, Network);
+/// The models by their numbers of layers.
+pub type Models = BTreeMap<usize, Model>;
+
+/// The same, prepared for the domains.
+pub type Networks<'m> = BTreeMap<usize, Network<'m>>;
+
+/// Prepares all models.
+pub fn networks(models: &Models) -> Networks<'_> {
+    models.iter().map(|(&layers, model)| (layers, Network::new(model).unwrap())).collect()
+}
 
 /// The file and the two models it speaks of; `None`, said aloud, where they are absent.
-pub fn load(test: &str, shared: &Path) -> Option<(File, BTreeMap<usize, Prepared>)> {
+pub fn load(test: &str, shared: &Path) -> Option<(File, Models)> {
     let Ok(bytes) = std::fs::read(shared.join("peers/auto_lirpa.json")) else {
         eprintln!("SKIPPED: {test}: no answers of peers in {}; set LLMPROVE_SHARED", shared.display());
         return None;
     };
     let models = [1, 2].map(|layers| {
         let folder = shared.join(format!("models/kjv-char-l{layers}"));
-        let model = ModelFolder::open(folder).unwrap().load().unwrap();
-        let network = Network::new(&model).unwrap();
-        (layers, (model, network))
+        (layers, ModelFolder::open(folder).unwrap().load().unwrap())
     });
     Some((serde_json::from_slice(&bytes).unwrap(), BTreeMap::from(models)))
 }
@@ -121,7 +127,7 @@ impl File {
 
 impl Ball {
     /// Encloses `l_t − l_j` of the question, asked about some positions; and whether `t` stays ahead of every token.
-    pub fn answer(&self, network: &Network, ids: &[TokenId], positions: &[usize]) -> (Interval, bool) {
+    pub fn answer(&self, network: &Network<'_>, ids: &[TokenId], positions: &[usize]) -> (Interval, bool) {
         let ball = EmbeddingBall { prefix: ids, positions, norm: Norm::Linf, radius: self.eps };
         let outlook = network.over_ball(&ball).unwrap().outlook(self.t);
         let stays = outlook.margins.iter().enumerate().all(|(j, m)| j == self.t as usize || m.hi() < 0.0);
@@ -131,7 +137,7 @@ impl Ball {
 
 impl Set {
     /// Encloses the greatest `l_target − l_j`.
-    pub fn answer(&self, network: &Network, file: &File) -> Interval {
+    pub fn answer(&self, network: &Network<'_>, file: &File) -> Interval {
         let ids = file.ids(self.prefix, self.n);
         let known = network.known(&ids[..self.n - 2]).unwrap();
         let of = |&token: &TokenId| {
@@ -145,7 +151,7 @@ impl Set {
 
 impl Free {
     /// Encloses `l_target − l_j`.
-    pub fn answer(&self, network: &Network, file: &File) -> Interval {
+    pub fn answer(&self, network: &Network<'_>, file: &File) -> Interval {
         let ids = file.ids(self.prefix, self.n);
         let all: Vec<Vec<TokenId>> = (0..network.vocab_size() as TokenId).map(|v| vec![v]).collect();
         let mut sets = vec![all; self.n - 1];

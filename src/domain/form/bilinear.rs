@@ -30,7 +30,8 @@ impl Form {
         let column = |i: usize| if self.width() == 1 { 0 } else { i };
         let (rad_x, rad_y) = (self.radius(), other.radius());
         let ratio: Vec<f64> = (0..width).map(|i| rad_y[i] / rad_x[column(i)]).collect();
-        let usable = |i: usize| ratio[i].is_normal();
+        // A factor without symbols has none in common.
+        let usable = |i: usize| !other.groups.is_empty() && ratio[i].is_normal();
         if !(0..width).any(usable) {
             return (0..width).map(|i| symmetric(rad_x[column(i)] * rad_y[i])).collect();
         }

@@ -12,13 +12,13 @@ use crate::num::{Interval, dot_error, nonnegative_sum};
 #[derive(Debug, Clone)]
 pub struct Map {
     /// `[in, out]`.
-    weight: Array2<f64>,
+    pub(super) weight: Array2<f64>,
     /// `|W|`.
-    size: Array2<f64>,
+    pub(super) size: Array2<f64>,
     /// `[out]`.
-    bias: Vec<f64>,
+    pub(super) bias: Vec<f64>,
     /// Radii of `bias`, `[out]`.
-    bias_err: Vec<f64>,
+    pub(super) bias_err: Vec<f64>,
 }
 
 impl Map {
@@ -27,6 +27,29 @@ impl Map {
     pub fn new(weight: Array2<f64>, bias: &[Interval]) -> Map {
         let (bias, bias_err) = bias.iter().map(|b| b.mid_rad()).unzip();
         Map { size: weight.mapv(f64::abs), weight, bias, bias_err }
+    }
+
+    /// The same for the outputs `first..last`.
+    #[must_use]
+    pub fn outputs(&self, first: usize, last: usize) -> Map {
+        Map {
+            weight: self.weight.slice(s![.., first..last]).to_owned(),
+            size: self.size.slice(s![.., first..last]).to_owned(),
+            bias: self.bias[first..last].to_vec(),
+            bias_err: self.bias_err[first..last].to_vec(),
+        }
+    }
+
+    /// What the inputs `first..last` add; those from zero bring the biases.
+    #[must_use]
+    pub fn inputs(&self, first: usize, last: usize) -> Map {
+        let bias = |x: &[f64]| if first == 0 { x.to_vec() } else { vec![0.0; x.len()] };
+        Map {
+            weight: self.weight.slice(s![first..last, ..]).to_owned(),
+            size: self.size.slice(s![first..last, ..]).to_owned(),
+            bias: bias(&self.bias),
+            bias_err: bias(&self.bias_err),
+        }
     }
 
     /// Width of what comes out.

@@ -178,6 +178,12 @@ impl<N: Number> Packet<N> {
         Packet { cells: self.cells.iter().map(chosen).collect() }
     }
 
+    /// What the last position left, per attention layer.
+    #[must_use]
+    pub fn last(&self) -> &[Cell<N>] {
+        self.cells.last().map_or(&[], |cells| cells)
+    }
+
     /// The same in floats.
     #[must_use]
     pub fn rounded(&self) -> Packet<Lanes> {

@@ -55,7 +55,7 @@ pub struct NotApplicable(pub String);
 #[derive(Debug)]
 pub struct Branch<'a> {
     model: &'a Model,
-    network: Network,
+    network: Network<'a>,
     /// Products whose union is the language.
     roots: Vec<Vec<Vec<TokenId>>>,
     /// Beginnings of nodes that are evaluated prefix by prefix.

@@ -476,3 +476,15 @@ impl<N: Number> Cell<N> {
         }
     }
 }
+
+impl Cell<Lanes> {
+    /// Key and value of every head in one lane, each with a bound on its distance from the exact vector.
+    pub fn sources(&self, lane: usize) -> impl Iterator<Item = [(Vec<f64>, f64); 2]> {
+        let dim = self.keys.len() / self.sizes.len().max(1);
+        let of = move |all: &[Lanes], h: usize| all[h * dim..(h + 1) * dim].iter().map(|x| x[lane]).collect();
+        self.sizes.iter().enumerate().map(move |(h, sizes)| {
+            let key = (of(&self.keys, h), sizes.key_radius[lane]);
+            [key, (of(&self.values, h), sizes.value_radius[lane])]
+        })
+    }
+}
