@@ -13,21 +13,16 @@ use rand_chacha::ChaCha8Rng;
 /// What floats may be off by in a logit of these models.
 const FLOAT: f64 = 1e-3;
 
-/// All models that the domains cover, prepared.
-fn models(test: &str) -> Vec<(String, Model, Network)> {
-    let all = common::reference_models(test);
-    let n = all.len();
-    let covered: Vec<_> = all
-        .into_iter()
-        .filter_map(|(name, model)| match Network::new(&model) {
-            Ok(network) => Some((name, model, network)),
-            Err(e) => {
-                eprintln!("{name}: {e}");
-                None
-            }
-        })
-        .collect();
-    assert!(covered.len() * 2 > n, "the domains cover {} of {n} models", covered.len());
+/// The models of some that the domains cover, prepared.
+fn covered(all: &[(String, Model)]) -> Vec<(&str, &Model, Network<'_>)> {
+    let mut covered = Vec::new();
+    for (name, model) in all {
+        match Network::new(model) {
+            Ok(network) => covered.push((name.as_str(), model, network)),
+            Err(e) => eprintln!("{name}: {e}"),
+        }
+    }
+    assert!(covered.len() * 2 > all.len(), "the domains cover {} of {} models", covered.len(), all.len());
     covered
 }
 
@@ -39,7 +34,8 @@ fn random_prefix(model: &Model, rng: &mut ChaCha8Rng, longest: usize) -> Vec<Tok
 #[test]
 fn a_ball_of_radius_zero_holds_the_exact_logits() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    for (name, model, network) in models("domain") {
+    let all = common::reference_models("domain");
+    for (name, model, network) in covered(&all) {
         let prefix = random_prefix(&model, &mut rng, 6);
         let exact = rigorous::logits(&model, &prefix).unwrap();
         let ball = EmbeddingBall { prefix: &prefix, positions: &[], norm: Norm::Linf, radius: 0.0 };
@@ -77,7 +73,8 @@ fn with_tokens(model: &Model, rows: &[Array1<f32>]) -> Model {
 #[test]
 fn points_of_balls_lie_within_the_bounds() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    for (name, model, network) in models("domain") {
+    let all = common::reference_models("domain");
+    for (name, model, network) in covered(&all) {
         let size = model.body.embed.iter().map(|x| x.abs()).sum::<f32>() / model.body.embed.len() as f32;
         let rounds = [1e-3, 1e-2, 0.1, 1.0].into_iter().enumerate();
         for (trial, (round, relative)) in (0..2).flat_map(|trial| rounds.clone().map(move |r| (trial, r))) {
@@ -146,7 +143,8 @@ fn points_of_balls_lie_within_the_bounds() {
 #[test]
 fn prefixes_of_token_sets_lie_within_the_bounds() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    for (name, model, network) in models("domain") {
+    let all = common::reference_models("domain");
+    for (name, model, network) in covered(&all) {
         if model.context < 4 {
             continue;
         }

@@ -35,8 +35,8 @@ use crate::num::{Interval, nonnegative_sum};
 pub use activation::Curve;
 pub use attention::Source;
 pub use linear::Map;
-pub use sum::Sum;
 pub use norm::{Mapped, Normalised, Sphere};
+pub use sum::Sum;
 
 /// What is known of the symbols of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -247,10 +247,11 @@ impl Neurons {
     /// What the layer adds to a residual.
     pub fn apply(&self, x: &Form, symbols: &mut Symbols) -> Form {
         let z = self.norm.apply(x, symbols).into_form(symbols).absorb(symbols);
+        let spread = z.spread();
         let hidden = |part: &Part| {
-            let active = z.map(&part.inner).activated(&self.curve, &part.within);
+            let active = z.map_spread(&part.inner, &spread).activated(&self.curve, &part.within);
             match &part.factor {
-                Some(factor) => active.product(&z.map(factor)),
+                Some(factor) => active.product(&z.map_spread(factor, &spread)),
                 None => active,
             }
         };

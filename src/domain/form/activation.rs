@@ -163,15 +163,19 @@ impl Form {
         };
         let lines: Vec<Line> = self.ranges().iter().zip(within).enumerate().map(line).collect();
         let of = |part: fn(&Line) -> f64| lines.iter().map(part).collect::<Vec<f64>>();
-        let affine = self.times(&of(|l| l.slope)).shifted(&of(|l| l.mid)).widened(&of(|l| l.rad));
-        let Some((square, cube)) = powers else { return affine };
         // The errors of the powers are in the radii already.
         let known = |form: Form| Form { err: vec![0.0; form.width()], ..form };
-        let form = affine.plus(&known(square).times(&of(|l| l.square)));
-        match cube {
-            Some(cube) => form.plus(&known(cube).times(&of(|l| l.cube))),
-            None => form,
-        }
+        let form = match powers {
+            None => self.times(&of(|l| l.slope)),
+            Some((square, None)) => {
+                known(square).times(&of(|l| l.square)).plus_scaled(&of(|l| l.slope), &self)
+            }
+            Some((square, Some(cube))) => known(cube)
+                .times(&of(|l| l.cube))
+                .plus_scaled(&of(|l| l.square), &known(square))
+                .plus_scaled(&of(|l| l.slope), &self),
+        };
+        form.shifted(&of(|l| l.mid)).widened(&of(|l| l.rad))
     }
 }
 

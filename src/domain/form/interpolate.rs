@@ -85,11 +85,13 @@ impl Form {
     pub fn fitted(&self, fits: &[Fit]) -> Form {
         let of = |part: fn(&Fit) -> f64| fits.iter().map(part).collect::<Vec<f64>>();
         let square = self.product(self);
-        let mut form = self.clone().times(&of(|fit| fit.slope));
-        if fits.iter().any(|fit| fit.cube != 0.0) {
-            form = form.plus(&self.product(&square).times(&of(|fit| fit.cube)));
-        }
-        form.plus(&square.times(&of(|fit| fit.square)))
+        let form = if fits.iter().any(|fit| fit.cube != 0.0) {
+            let cube = self.product(&square).times(&of(|fit| fit.cube));
+            cube.plus_scaled(&of(|fit| fit.square), &square)
+        } else {
+            square.times(&of(|fit| fit.square))
+        };
+        form.plus_scaled(&of(|fit| fit.slope), self)
             .shifted(&of(|fit| fit.constant))
             .widened(&of(|fit| fit.rad))
     }

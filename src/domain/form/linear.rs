@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::{Form, Shape, Symbols, n_symbols, union_of};
+use super::{Form, Group, Shape, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 /// `y = x W + b` with `W` known exactly and `b` to within radii.
@@ -74,13 +74,23 @@ impl Form {
     /// `x W + b`.
     #[must_use]
     pub fn map(&self, map: &Map) -> Form {
-        let mid = Array1::from_vec(self.mid.clone()).dot(&map.weight);
+        self.map_spread(map, &self.spread())
+    }
+
+    /// What passes through `|W|` of a map: errors, and the roundings that magnitudes bound.
+    #[must_use]
+    pub fn spread(&self) -> Array1<f64> {
+        let n = self.width() + 1;
+        self.err.iter().zip(self.magnitude()).map(|(e, m)| e + dot_error(n, m)).collect()
+    }
+
+    /// [`Form::map`], given the [`Form::spread`] of this form.
+    #[must_use]
+    pub fn map_spread(&self, map: &Map, spread: &Array1<f64>) -> Form {
+        let mid = ndarray::aview1(&self.mid).dot(&map.weight);
         let mid = mid.iter().zip(&map.bias).map(|(x, b)| x + b).collect();
         let n = self.width() + 1;
-        // What passes through |W|: errors, and the roundings that magnitudes bound.
-        let spread: Vec<f64> =
-            self.err.iter().zip(self.magnitude()).map(|(e, m)| e + dot_error(n, m)).collect();
-        let spread = Array1::from_vec(spread).dot(&map.size);
+        let spread = spread.dot(&map.size);
         // `dot_error` also holds what may underflow in all rows together.
         let own = map.bias.iter().zip(&map.bias_err).map(|(b, e)| e + dot_error(n, b.abs()));
         let err = spread.iter().zip(own).map(|(s, own)| nonnegative_sum(s + own)).collect();
@@ -129,6 +139,48 @@ impl Form {
         }
         let err = err.into_iter().map(|e| nonnegative_sum(e + dot_error(1, 0.0))).collect();
         Form { mid, groups, coef, err }
+    }
+
+    /// `x_i + factor_i y_i` for exact factors.
+    #[must_use]
+    pub fn plus_scaled(self, factors: &[f64], other: &Form) -> Form {
+        let groups = union_of([self.groups.as_slice(), &other.groups].into_iter());
+        let mut sum = self.aligned(&groups);
+        other.scatter(&groups, |rows, source| {
+            let mut to = sum.coef.slice_mut(s![rows, ..]);
+            // Loops over slices become vector instructions.
+            if let (Some(to), Some(from)) = (to.as_slice_mut(), source.as_slice()) {
+                let of_row =
+                    to.chunks_exact_mut(factors.len().max(1)).zip(from.chunks_exact(factors.len().max(1)));
+                of_row.for_each(|(to, from)| {
+                    to.iter_mut().zip(from).zip(factors).for_each(|((to, x), f)| *to += f * x);
+                });
+            } else {
+                for (mut to, from) in to.rows_mut().into_iter().zip(source.rows()) {
+                    to.iter_mut().zip(from).zip(factors).for_each(|((to, x), f)| *to += f * x);
+                }
+            }
+        });
+        // A product rounds with the size of what was added, a sum with that of what came out.
+        let (size, added) = (sum.magnitude(), other.magnitude());
+        for (i, factor) in factors.iter().enumerate() {
+            let x = factor * other.mid[i];
+            sum.mid[i] += x;
+            let rounding = dot_error(2, size[i] + factor.abs() * added[i]) + dot_error(2, sum.mid[i].abs());
+            sum.err[i] = nonnegative_sum(sum.err[i] + factor.abs() * other.err[i] + rounding);
+        }
+        sum
+    }
+
+    /// The same form with rows for all symbols of some groups, its own among them.
+    #[must_use]
+    pub(super) fn aligned(self, groups: &[Group]) -> Form {
+        if self.groups == groups {
+            return self;
+        }
+        let mut coef = Array2::zeros((n_symbols(groups), self.width()));
+        self.scatter(groups, |rows, source| coef.slice_mut(s![rows, ..]).assign(&source));
+        Form { groups: groups.to_vec(), coef, ..self }
     }
 
     /// `x_i · factor_i` for exact factors.
@@ -218,5 +270,44 @@ impl Form {
             }
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::member_of;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn scaled_sums_are_those_of_their_members(
+            numbers in prop::collection::vec(-1e2f64..1e2, 40),
+            signs in prop::collection::vec(-1.0f64..1.0, 9),
+            common in any::<bool>(),
+        ) {
+            let mut symbols = Symbols::default();
+            let (one, other) = (symbols.fresh(Shape::Ball, 3), symbols.fresh(Shape::Box, 3));
+            let e = [member_of(Shape::Ball, &signs[..3]), signs[3..6].to_vec()];
+            let form = |group, from: usize| {
+                let rows = Array2::from_shape_fn((3, 2), |(k, i)| numbers[from + 2 * k + i]);
+                Form::enclosed(numbers[from + 6..from + 8].to_vec(), vec![0.25, 0.5]).with_group(group, rows)
+            };
+            let (x, y) = (form(one, 0), form(if common { one } else { other }, 10));
+            let at = |form: &Form, e: &[f64], i: usize| {
+                form.mid[i] + form.coef.column(i).iter().zip(e).map(|(c, e)| c * e).sum::<f64>()
+            };
+            let (factors, of_y) = (&numbers[20..22], if common { &e[0] } else { &e[1] });
+            let sum = x.clone().plus_scaled(factors, &y);
+            let known = if common { e[0].clone() } else { e.concat() };
+            for (i, factor) in factors.iter().enumerate() {
+                let (own, added) = (x.err[i] * signs[6], y.err[i] * signs[7]);
+                let expected = at(&x, &e[0], i) + own + factor * (at(&y, of_y, i) + added);
+                let slack = 1e-9 * (1.0 + expected.abs());
+                prop_assert!((expected - at(&sum, &known, i)).abs() <= sum.err[i] + slack);
+                let least = x.err[i] + factor.abs() * y.err[i];
+                prop_assert!(sum.err[i] <= least * (1.0 + 1e-9) + slack);
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! and only the terms after the brackets are bounded by their sizes. In a box `L (2ε_k² − 1) = 2 L ε_k² − L`.
 
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::{Form, Group, Shape, fold_rows};
 use crate::num::{dot_error, nonnegative_sum};
@@ -87,7 +87,9 @@ impl Form {
     pub(super) fn polynomial_product(&self, other: &Form, group: Group) -> Form {
         let width = other.width();
         let column = |i: usize| if self.width() == 1 { 0 } else { i };
-        let (x, y) = (self.parts(group), other.parts(group));
+        let x = self.parts(group);
+        let of_other = (!std::ptr::eq(self, other)).then(|| other.parts(group));
+        let y = of_other.as_ref().unwrap_or(&x);
         let m = group.size;
         let err = (0..width)
             .map(|i| {
@@ -105,17 +107,17 @@ impl Form {
         let wide = |rows: &ArrayView2<'_, f64>| {
             let rows =
                 rows.broadcast((rows.nrows(), width)).expect("one column, or as many as there are entries");
-            rows.to_owned()
+            rows.as_standard_layout().into_owned()
         };
-        let (l, p) = (wide(&x.rows), y.rows);
-        let (mid, squares) = second_degree(l.view(), p, group.shape);
+        let (l, p) = (wide(&x.rows), y.rows.as_standard_layout());
+        let (mid, squares) = second_degree(&l.view(), &p.view(), group.shape);
         let of_degree = |n: u64, size: usize| Group { id: group.id + n, size, degree: 1, ..group };
         let mut product = Form { mid, groups: Vec::new(), coef: Array2::zeros((0, width)), err };
         if group.degree == 3 {
             let none = Array2::zeros((squares.nrows(), width));
             let of = |parts: &Parts<'_>| parts.squares.as_ref().map_or_else(|| none.clone(), wide);
-            let (q, r) = (of(&x), of(&y));
-            let terms = [(l.view(), r.view()), (p, q.view())];
+            let (q, r) = (of(&x), of(y));
+            let terms = [(l.view(), r.view()), (p.view(), q.view())];
             if group.shape == Shape::Box {
                 product = product.with_group(group, less(&terms));
             }
@@ -149,22 +151,26 @@ fn place(m: usize, k: usize, l: usize) -> usize {
 }
 
 /// `L M`: its centre, and the coefficients of products of two symbols.
-fn second_degree(l: ArrayView2<'_, f64>, m: ArrayView2<'_, f64>, shape: Shape) -> (Vec<f64>, Array2<f64>) {
+fn second_degree(l: &ArrayView2<'_, f64>, m: &ArrayView2<'_, f64>, shape: Shape) -> (Vec<f64>, Array2<f64>) {
     let (n, width) = l.dim();
     let mut rows = Array2::zeros((n * (n + 1) / 2, width));
     let mut mid = vec![0.0; width];
     // The squares of a box lie in [0, 1]: half of them goes to the centre.
     let half = if shape == Shape::Box { 0.5 } else { 1.0 };
-    for i in 0..n {
-        let mut square = rows.row_mut(place(n, i, i));
-        Zip::from(&mut square).and(l.row(i)).and(m.row(i)).for_each(|to, a, b| *to = a * b * half);
+    let (of_l, of_m) = (slices(l), slices(m));
+    let all = rows.as_slice_mut().unwrap_or_default();
+    let mut row = all.chunks_exact_mut(width.max(1));
+    let mut next = || row.next().unwrap_or_default();
+    for (i, (a, b)) in of_l.iter().zip(&of_m).enumerate() {
+        let square = next();
+        square.iter_mut().zip(a.iter().zip(*b)).for_each(|(to, (a, b))| *to = a * b * half);
         if shape == Shape::Box {
-            mid.iter_mut().zip(&square).for_each(|(mid, x)| *mid += x);
+            mid.iter_mut().zip(&*square).for_each(|(mid, x)| *mid += x);
         }
-        for j in i + 1..n {
-            let mut row = rows.row_mut(place(n, i, j));
-            Zip::from(&mut row).and(l.row(i)).and(m.row(j)).for_each(|to, a, b| *to = a * b);
-            Zip::from(&mut row).and(l.row(j)).and(m.row(i)).for_each(|to, a, b| *to += a * b);
+        for (c, d) in of_l.iter().zip(&of_m).skip(i + 1) {
+            let (one, two) = (a.iter().zip(*d), c.iter().zip(*b));
+            let terms = one.zip(two);
+            next().iter_mut().zip(terms).for_each(|(to, ((a, d), (c, b)))| *to = a * d + c * b);
         }
     }
     (mid, rows)
@@ -178,18 +184,19 @@ fn third_degree(terms: &Pairs<'_>, shape: Shape) -> Array2<f64> {
     let (n, width) = terms[0].0.dim();
     let mut rows = Array2::zeros((n * (n + 1) * (n + 2) / 6, width));
     let twice = if shape == Shape::Box { 2.0 } else { 1.0 };
-    let mut at = 0;
+    let terms: Vec<_> = terms.iter().map(|(l, q)| (slices(l), slices(q))).collect();
+    let all = rows.as_slice_mut().unwrap_or_default();
+    let mut row = all.chunks_exact_mut(width.max(1));
     for i in 0..n {
         for j in i..n {
             for k in j..n {
-                let mut row = rows.row_mut(at);
-                at += 1;
+                let row = row.next().unwrap_or_default();
                 // One symbol from the linear part, the others from the quadratic one; each way once.
                 let mut add = |one: usize, a: usize, b: usize| {
                     let factor = if a == b { twice } else { 1.0 };
-                    for (l, q) in terms {
-                        let term = |to: &mut f64, l: &f64, q: &f64| *to += factor * (l * q);
-                        Zip::from(&mut row).and(l.row(one)).and(q.row(place(n, a, b))).for_each(term);
+                    for (l, q) in &terms {
+                        let products = l[one].iter().zip(q[place(n, a, b)]);
+                        row.iter_mut().zip(products).for_each(|(to, (l, q))| *to += factor * (l * q));
                     }
                 };
                 add(i, j, k);
@@ -203,6 +210,11 @@ fn third_degree(terms: &Pairs<'_>, shape: Shape) -> Array2<f64> {
         }
     }
     rows
+}
+
+/// The rows of a matrix in standard layout.
+fn slices<'a>(rows: &'a ArrayView2<'_, f64>) -> Vec<&'a [f64]> {
+    rows.as_slice().expect("standard layout").chunks_exact(rows.ncols().max(1)).collect()
 }
 
 /// What the centred squares of a box subtract from `Σ L Q`: `L` times the sum of their coefficients.

@@ -4,9 +4,9 @@
 //! sizes for `n` terms in all.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Axis, concatenate};
 
-use super::{Form, Group, Map, Shape, Symbols, n_symbols, union_of};
+use super::{Form, Map, Shape, Symbols, union_of};
 use crate::num::{dot_error, nonnegative_sum};
 
 /// A sum that is not complete yet.
@@ -44,10 +44,10 @@ impl Sum {
         rows.axis_iter_mut(Axis(0)).zip(&x.err).for_each(|(mut row, e)| row *= *e);
         self.errors.push(rows);
         let groups = union_of([self.form.groups.as_slice(), &x.groups].into_iter());
-        let x = aligned(x, &groups);
+        let x = x.aligned(&groups);
         if self.form.groups != groups {
             let form = std::mem::replace(&mut self.form, Form::point(Vec::new()));
-            self.form = aligned(form, &groups);
+            self.form = form.aligned(&groups);
         }
         general_mat_mul(1.0, &x.coef, &map.weight, 1.0, &mut self.form.coef);
     }
@@ -66,12 +66,54 @@ impl Sum {
     }
 }
 
-/// The same form with rows for all symbols of some groups, its own among them.
-fn aligned(form: Form, groups: &[Group]) -> Form {
-    if form.groups == groups {
-        return form;
+#[cfg(test)]
+mod tests {
+    use super::super::tests::member_of;
+    use super::*;
+    use crate::num::Interval;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sums_hold_member_by_member(
+            numbers in prop::collection::vec(-1e2f64..1e2, 60),
+            err in prop::collection::vec(0.0f64..1.0, 5),
+            signs in prop::collection::vec(-1.0f64..1.0, 13),
+            first in 0usize..2,
+        ) {
+            // The parts of five inputs know different groups, in either order.
+            let mut symbols = Symbols::default();
+            let groups = [symbols.fresh(Shape::Ball, 3), symbols.fresh(Shape::Box, 2)];
+            let e = [member_of(Shape::Ball, &signs[..3]), member_of(Shape::Box, &signs[3..5])];
+            let sizes = [2, 3];
+            let weight = Array2::from_shape_fn((5, 2), |(i, j)| numbers[2 * i + j]);
+            let map = Map::new(weight, &[Interval::point(0.5), Interval::new(1.0, 2.0)]);
+            let (mut sum, mut at) = (Sum::new(5, 2), 0);
+            let mut expected = vec![0.5, 1.5 + 0.5 * signs[11]];
+            for (n, size) in sizes.into_iter().enumerate() {
+                let k = (n + first) % 2;
+                let rows = Array2::from_shape_fn((groups[k].size, size), |(i, j)| numbers[10 + 15 * n + 3 * i + j]);
+                let centre = numbers[50 + 3 * n..][..size].to_vec();
+                let x = Form::enclosed(centre, err[at..at + size].to_vec()).with_group(groups[k], rows);
+                for i in 0..size {
+                    let value = x.mid[i]
+                        + x.coef.column(i).iter().zip(&e[k]).map(|(c, e)| c * e).sum::<f64>()
+                        + x.err[i] * signs[5 + at + i];
+                    expected.iter_mut().enumerate().for_each(|(j, y)| *y += value * map.weight[[at + i, j]]);
+                }
+                sum.add(x, &map.inputs(at, at + size));
+                at += size;
+            }
+            let y = sum.absorbing(&mut symbols);
+            // Members are told apart by their symbols, errors of inputs among them.
+            let known = [&e[0][..], &e[1], &signs[5..10]].concat();
+            for (j, expected) in expected.into_iter().enumerate() {
+                let at = y.mid[j] + y.coef.column(j).iter().zip(&known).map(|(c, e)| c * e).sum::<f64>();
+                let slack = 1e-9 * (1.0 + expected.abs());
+                prop_assert!((expected - at).abs() <= y.err[j] + slack, "{expected} {at} {}", y.err[j]);
+                let of_bias = if j == 1 { 0.5 } else { 0.0 };
+                prop_assert!(y.err[j] <= of_bias + slack);
+            }
+        }
     }
-    let mut coef = Array2::zeros((n_symbols(groups), form.width()));
-    form.scatter(groups, |rows, source| coef.slice_mut(s![rows, ..]).assign(&source));
-    Form { groups: groups.to_vec(), coef, ..form }
 }
