@@ -36,8 +36,8 @@ fn a_ball_of_radius_zero_holds_the_exact_logits() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let all = common::reference_models("domain");
     for (name, model, network) in covered(&all) {
-        let prefix = random_prefix(&model, &mut rng, 6);
-        let exact = rigorous::logits(&model, &prefix).unwrap();
+        let prefix = random_prefix(model, &mut rng, 6);
+        let exact = rigorous::logits(model, &prefix).unwrap();
         let ball = EmbeddingBall { prefix: &prefix, positions: &[], norm: Norm::Linf, radius: 0.0 };
         let logits = network.over_ball(&ball).unwrap();
         for t in [0, exact.len() / 2, exact.len() - 1] {
@@ -50,7 +50,7 @@ fn a_ball_of_radius_zero_holds_the_exact_logits() {
                 );
                 assert!(margin.width() < 0.05, "{name}: {margin} is wide for a point");
             }
-            let p = rigorous::token_probability(&model, &prefix, t as TokenId, 1.0.into()).unwrap();
+            let p = rigorous::token_probability(model, &prefix, t as TokenId, 1.0.into()).unwrap();
             let q = outlook.probability;
             assert!(q.lo() <= p.hi() && p.lo() <= q.hi(), "{name} {t} {q} {p}");
         }
@@ -79,7 +79,7 @@ fn points_of_balls_lie_within_the_bounds() {
         let rounds = [1e-3, 1e-2, 0.1, 1.0].into_iter().enumerate();
         for (trial, (round, relative)) in (0..2).flat_map(|trial| rounds.clone().map(move |r| (trial, r))) {
             let norm = if round % 2 == 0 { Norm::Linf } else { Norm::L2 };
-            let prefix = random_prefix(&model, &mut rng, 6);
+            let prefix = random_prefix(model, &mut rng, 6);
             let radius = f64::from(size) * relative;
             // One position or several: the bounds keep track of products for one only.
             let positions: Vec<usize> = match round % 2 == trial {
@@ -118,7 +118,7 @@ fn points_of_balls_lie_within_the_bounds() {
                         from.iter().zip(step).map(|(&e, s)| (f64::from(e) + s) as f32).collect()
                     })
                     .collect();
-                let longer = with_tokens(&model, &rows);
+                let longer = with_tokens(model, &rows);
                 let mut moved = prefix.clone();
                 for (k, &p) in positions.iter().enumerate() {
                     moved[p] = (network.vocab_size() + k) as TokenId;
@@ -173,7 +173,7 @@ fn prefixes_of_token_sets_lie_within_the_bounds() {
                     .iter()
                     .flat_map(|p| cluster.iter().map(|&v| p.iter().copied().chain([v]).collect()))
                     .collect();
-                let logits = Evaluator::new(&model).next_logits(&ends).unwrap();
+                let logits = Evaluator::new(model).next_logits(&ends).unwrap();
                 for (end, row) in ends.iter().zip(logits.rows()) {
                     for (j, bound) in outlook.margins.iter().enumerate() {
                         let m = f64::from(row[j]) - f64::from(row[t as usize]);
