@@ -136,8 +136,14 @@ fn ln_at(n: &IBig) -> Interval {
 
 /// `1 / (1 + e^-x)`.
 pub(crate) fn sigmoid(x: &Interval) -> Interval {
+    sigmoid_by(x, exp_nonpositive)
+}
+
+/// The same, by some exponential function of numbers that are not positive.
+pub(crate) fn sigmoid_by(x: &Interval, exp: impl Fn(&Interval) -> Interval) -> Interval {
     let one = Interval::from_int(1);
-    let e = exp_at(&-x.lo().clone().abs()).within(0, 1);
+    let below = -x.lo().clone().abs();
+    let e = exp(&Interval::from_ends(below.clone(), below));
     let numerator = if *x.lo() > IBig::ZERO { &one } else { &e };
     let at_lower = numerator.divide(&(&one + &e), "a sigmoid").expect("the divisor is at least 1");
     // The slope s (1 − s) is at most 1/4.

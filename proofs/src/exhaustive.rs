@@ -12,6 +12,7 @@ use crate::language::Language;
 use crate::parallel::each;
 use crate::predicate::Predicate;
 use crate::reject::{CheckError, Reject};
+use crate::softmax::Digits;
 
 /// Largest number of prefixes that is evaluated unless the user asks for more.
 pub const MAX_PREFIXES: usize = 4096;
@@ -45,7 +46,11 @@ pub(crate) fn all_meet(
     // Recurrent layers read one prefix at a time.
     let batch = if folder.is_recurrent() { 1 } else { BATCH };
     let batches: Vec<&[Vec<u32>]> = all.chunks(batch).collect();
-    let quantities = each(&batches, |prefixes| batch_meets(folder, head, predicate, prefixes));
+    let quantities = each(&batches, |prefixes| {
+        let quick = batch_meets(folder, head, predicate, prefixes, Digits::Some);
+        // What fails may only need more digits.
+        quick.or_else(|_| batch_meets(folder, head, predicate, prefixes, Digits::All))
+    });
     let mut hull: Option<Interval> = None;
     for quantity in quantities.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         hull = Some(match hull {
@@ -65,11 +70,12 @@ fn batch_meets(
     head: &Head,
     predicate: &Predicate,
     prefixes: &[Vec<u32>],
+    digits: Digits,
 ) -> Result<Vec<Interval>, CheckError> {
     let (nodes, ends) = tree(prefixes);
     let mut quantities = Vec::new();
-    for (prefix, logits) in prefixes.iter().zip(logits_of_tree(folder, head, &nodes, &ends)?) {
-        let quantity = predicate.quantity(&[logits])?;
+    for (prefix, logits) in prefixes.iter().zip(logits_of_tree(folder, head, &nodes, &ends, digits)?) {
+        let quantity = predicate.quantity(&[logits], digits)?;
         if !predicate.is_met_by(&quantity) {
             let (lower, upper) = quantity.decimals();
             let (prefix, measure) = (prefix.clone(), predicate.measure().0);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use dashu_int::IBig;
 use dashu_ratio::RBig;
 
-use crate::elementary::{erf, exp_nonpositive, ln, pi, sigmoid, sin_cos};
+use crate::elementary::{erf, exp_nonpositive, ln, pi, sigmoid_by, sin_cos};
 use crate::family::{Centring, Head, Norm};
 use crate::folder::Folder;
 use crate::head::index;
@@ -14,6 +14,7 @@ use crate::linear::{Linear, Vector};
 use crate::network::{Activation, Attention, Layer, Mlp};
 use crate::recurrence::{channel_mix, wkv4, wkv7};
 use crate::reject::{CheckError, Reject};
+use crate::softmax::{Digits, exponentials};
 use crate::tensor::Tensor;
 
 /// `√(8/π)` and `0.044715`: `(1 + tanh u)/2 = sigmoid(2u)` turns the tanh of GELU into a sigmoid.
@@ -39,7 +40,7 @@ pub(crate) fn logits(folder: &Folder, head: &Head, prefix: &[u32]) -> Result<Vec
     let node =
         |(position, token): (usize, &u32)| Node { parent: position.checked_sub(1), position, token: *token };
     let nodes: Vec<Node> = prefix.iter().enumerate().map(node).collect();
-    Ok(logits_of_tree(folder, head, &nodes, &[prefix.len() - 1])?.remove(0))
+    Ok(logits_of_tree(folder, head, &nodes, &[prefix.len() - 1], Digits::All)?.remove(0))
 }
 
 /// The same after the beginnings in `ends`. Where layers are recurrent, the nodes are those of one prefix.
@@ -48,6 +49,7 @@ pub(crate) fn logits_of_tree(
     head: &Head,
     nodes: &[Node],
     ends: &[usize],
+    digits: Digits,
 ) -> Result<Vec<Vec<Interval>>, CheckError> {
     let (tokens, positions) = folder.embeddings()?;
     let mut x: Vec<Vec<Interval>> = Vec::new(); // [node, d]
@@ -71,18 +73,18 @@ pub(crate) fn logits_of_tree(
         let read = if block + 1 == n_blocks { ends } else { &every };
         for layer in folder.block(block)? {
             match layer {
-                Layer::Attention(attention) => attend(&attention, &mut x, nodes, read)?,
+                Layer::Attention(attention) => attend(&attention, &mut x, nodes, read, digits)?,
                 Layer::Mlp(mlp) => {
                     for &k in read {
-                        x[k] = sum(&x[k], &feed_forward(&mlp, &x[k])?);
+                        x[k] = sum(&x[k], &feed_forward(&mlp, &x[k], digits)?);
                     }
                 }
                 Layer::Parallel(both) => {
                     let (attention, mlp) = &*both;
                     let before: Vec<_> = read.iter().map(|&k| x[k].clone()).collect();
-                    attend(attention, &mut x, nodes, read)?;
+                    attend(attention, &mut x, nodes, read, digits)?;
                     for (&k, before) in read.iter().zip(&before) {
-                        x[k] = sum(&x[k], &feed_forward(mlp, before)?);
+                        x[k] = sum(&x[k], &feed_forward(mlp, before, digits)?);
                     }
                 }
                 Layer::Wkv4(layer) => wkv4(&layer, &mut x)?,
@@ -98,42 +100,12 @@ pub(crate) fn logits_of_tree(
     ends.iter().map(after).collect()
 }
 
-/// The sum of `softmax(logits / temperature)` over `tokens`, different ones.
-pub(crate) fn probability(
-    logits: &[Interval],
-    tokens: &[u32],
-    temperature: &RBig,
-) -> Result<Interval, Reject> {
-    let temperature = Interval::rational(temperature);
-    let scaled: Result<Vec<_>, _> = logits.iter().map(|l| l.divide(&temperature, "a temperature")).collect();
-    let (mut own, mut others) = (Interval::from_int(0), Interval::from_int(0));
-    for (j, exp) in exponentials(&scaled?).iter().enumerate() {
-        let sum = if tokens.iter().any(|token| index(*token) == j) { &mut own } else { &mut others };
-        *sum = &*sum + exp;
-    }
-    // own / (own + others) increases in own and decreases in others.
-    let what = "a softmax";
-    let end = |own: &IBig, others: &IBig| {
-        let own = Interval::from_ends(own.clone(), own.clone());
-        own.divide(&(&own + &Interval::from_ends(others.clone(), others.clone())), what)
-    };
-    let lower = end(own.lo(), others.hi())?;
-    let upper = end(own.hi(), others.lo())?;
-    Ok(Interval::from_ends(lower.lo().clone(), upper.hi().clone()).within(0, 1))
-}
-
-/// `e^(s_i − m)` with one `m` that makes all exponents at most 0.
-fn exponentials(scores: &[Interval]) -> Vec<Interval> {
-    let most = scores.iter().map(Interval::hi).max().cloned().unwrap_or_default();
-    let most = Interval::from_ends(most.clone(), most);
-    scores.iter().map(|s| exp_nonpositive(&(s - &most))).collect()
-}
-
 fn attend(
     attention: &Attention,
     x: &mut [Vec<Interval>],
     nodes: &[Node],
     read: &[usize],
+    digits: Digits,
 ) -> Result<(), Reject> {
     let Attention { n_heads, n_kv_heads, head_dim, .. } = *attention;
     let longest = nodes.iter().map(|node| node.position + 1).max().unwrap_or(0);
@@ -170,7 +142,7 @@ fn attend(
             let score = |j: &usize| {
                 dot(query, head_of(*j, n_heads + kv_head)).divide(&attention.divisor, "an attention score")
             };
-            let weights = exponentials(&past.iter().map(score).collect::<Result<Vec<_>, _>>()?);
+            let weights = exponentials(&past.iter().map(score).collect::<Result<Vec<_>, _>>()?, digits);
             let total = weights.iter().cloned().sum();
             for i in 0..head_dim {
                 let value = |j: &usize| &head_of(*j, n_heads + n_kv_heads + kv_head)[i];
@@ -207,19 +179,23 @@ pub(crate) fn rotate(head: &mut [Interval], turns: &[(Interval, Interval)]) {
     }
 }
 
-fn feed_forward(mlp: &Mlp, x: &[Interval]) -> Result<Vec<Interval>, Reject> {
+fn feed_forward(mlp: &Mlp, x: &[Interval], digits: Digits) -> Result<Vec<Interval>, Reject> {
     let input = Vector::new(&normalised(mlp.norm.as_ref(), x)?);
     let up = mlp.up.apply(&input);
     let hidden: Vec<Interval> = match &mlp.gate {
-        None => up.iter().map(|x| activate(mlp.activation, x)).collect(),
-        Some(gate) => {
-            gate.apply(&input).iter().zip(&up).map(|(g, u)| &activate(mlp.activation, g) * u).collect()
-        }
+        None => up.iter().map(|x| activate(mlp.activation, x, digits)).collect(),
+        Some(gate) => gate
+            .apply(&input)
+            .iter()
+            .zip(&up)
+            .map(|(g, u)| &activate(mlp.activation, g, digits) * u)
+            .collect(),
     };
     Ok(mlp.down.apply(&Vector::new(&hidden)))
 }
 
-pub(crate) fn activate(activation: Activation, x: &Interval) -> Interval {
+pub(crate) fn activate(activation: Activation, x: &Interval, digits: Digits) -> Interval {
+    let sigmoid = |x: &Interval| sigmoid_by(x, |x| digits.exp(x));
     match activation {
         Activation::Relu => x.positive_part(),
         Activation::SquaredRelu => x.positive_part().square(),

@@ -51,13 +51,17 @@ impl Interval {
 
     /// Encloses `n · 2^exponent`.
     pub fn scaled(n: &IBig, exponent: i32) -> Interval {
+        Interval::between(n, n, exponent)
+    }
+
+    /// Encloses `[lo, hi] · 2^exponent`.
+    pub fn between(lo: &IBig, hi: &IBig, exponent: i32) -> Interval {
         let exponent = i64::from(exponent) + i64::try_from(FRACTION_BITS).expect("256 fits");
         let bits = usize::try_from(exponent.unsigned_abs()).expect("exponents of weights are small");
         if exponent >= 0 {
-            let n = n << bits;
-            Interval { lo: n.clone(), hi: n }
+            Interval { lo: lo << bits, hi: hi << bits }
         } else {
-            Interval { lo: shift_down(n, bits), hi: shift_up(n, bits) }
+            Interval { lo: shift_down(lo, bits), hi: shift_up(hi, bits) }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Weights and midpoints are split into digits of 56 bits, so that a dot product of integers of any size becomes a few
 //! dot products of machine integers, exactly: `|digit · digit| < 2^112`, and a chunk of 2^14 of them stays below 2^127.
 
-use dashu_base::Sign;
+use dashu_base::{BitTest, Sign};
 use dashu_int::IBig;
 
 use crate::interval::{FRACTION_BITS, Interval};
@@ -28,10 +28,14 @@ pub(crate) struct Linear {
 /// A vector of intervals as midpoints in digits and one radius for all, in units of 2^-256.
 #[derive(Debug)]
 pub(crate) struct Vector {
-    /// `digits[k][i]`: midpoint `i` is `Σ_k digits[k][i] 2^(56 k)`.
+    /// `digits[k][i]`: midpoint `i` is `Σ_k digits[k][i] 2^(56 (first + k))`.
     digits: Vec<Vec<i64>>,
+    first: usize,
     radius: IBig,
 }
+
+/// Bits of a midpoint that are kept below the highest bit of the radius: the others say nothing.
+const BELOW_RADIUS: usize = 16;
 
 impl Vector {
     pub fn new(x: &[Interval]) -> Vector {
@@ -45,14 +49,18 @@ impl Vector {
         }
         // A digit is seven bytes.
         let n_digits = middles.iter().map(|(_, bytes)| bytes.len().div_ceil(7)).max().unwrap_or(0);
-        let mut digits = vec![vec![0; x.len()]; n_digits];
+        let first = (radius.bit_len().saturating_sub(BELOW_RADIUS) / DIGIT).min(n_digits);
+        if first > 0 {
+            radius += IBig::ONE << (DIGIT * first);
+        }
+        let mut digits = vec![vec![0; x.len()]; n_digits - first];
         for (i, (sign, bytes)) in middles.iter().enumerate() {
-            for (digits, bytes) in digits.iter_mut().zip(bytes.chunks(7)) {
+            for (digits, bytes) in digits.iter_mut().zip(bytes.chunks(7).skip(first)) {
                 let digit = bytes.iter().rev().fold(0_i64, |digit, byte| digit << 8 | i64::from(*byte));
                 digits[i] = if *sign == Sign::Negative { -digit } else { digit };
             }
         }
-        Vector { digits, radius }
+        Vector { digits, first, radius }
     }
 }
 
@@ -120,14 +128,15 @@ impl Linear {
             for (k, weights) in self.digits.iter().enumerate() {
                 let row = &weights[r * self.columns..][..self.columns];
                 for (l, digits) in x.digits.iter().enumerate() {
-                    middle += exact_dot(row, digits) << (DIGIT * (k + l));
+                    middle += exact_dot(row, digits) << (DIGIT * (k + l + x.first));
                 }
             }
             let radius = norm * &x.radius;
-            let lower = Interval::scaled(&(&middle - &radius), exponent);
-            let upper = Interval::scaled(&(middle + radius), exponent);
-            let y = Interval::from_ends(lower.lo().clone(), upper.hi().clone());
-            self.bias.as_ref().map_or_else(|| y.clone(), |bias| &y + &bias[r])
+            let y = Interval::between(&(&middle - &radius), &(middle + radius), exponent);
+            match &self.bias {
+                Some(bias) => &y + &bias[r],
+                None => y,
+            }
         };
         self.norms.iter().enumerate().map(output).collect()
     }

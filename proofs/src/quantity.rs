@@ -5,19 +5,19 @@ use std::cmp::Reverse;
 use dashu_int::IBig;
 
 use crate::decimal::Decimal;
-use crate::forward::probability;
 use crate::head::index;
 use crate::interval::Interval;
 use crate::predicate::Predicate;
 use crate::reject::Reject;
+use crate::softmax::{Digits, probability};
 
 impl Predicate {
     /// Encloses the quantity that the predicate bounds: a probability, `l_over − l_under`, or `l_token` less the k-th
     /// largest of the other logits, where k is 1 unless the predicate names it. `rows` are the logits after the prefix and
     /// after each beginning of the continuation behind it.
-    pub(crate) fn quantity(&self, rows: &[Vec<Interval>]) -> Result<Interval, Reject> {
+    pub(crate) fn quantity(&self, rows: &[Vec<Interval>], digits: Digits) -> Result<Interval, Reject> {
         let logits = &rows[0];
-        let of = |tokens: &[u32]| probability(logits, tokens, &self.temperature());
+        let of = |tokens: &[u32]| probability(logits, tokens, &self.temperature(), digits);
         match self {
             Predicate::Ceiling { token, .. } | Predicate::Floor { token, .. } => of(&[*token]),
             Predicate::SetCeiling { tokens, .. } => of(tokens),
@@ -35,7 +35,7 @@ impl Predicate {
             Predicate::Continuation { tokens, .. } => {
                 let mut product = Interval::from_int(1);
                 for (row, token) in rows.iter().zip(tokens) {
-                    product = &product * &probability(row, &[*token], &self.temperature())?;
+                    product = &product * &probability(row, &[*token], &self.temperature(), digits)?;
                 }
                 Ok(product.within(0, 1))
             }

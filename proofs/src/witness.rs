@@ -7,6 +7,7 @@ use crate::forward::logits;
 use crate::head::index;
 use crate::interval::Interval;
 use crate::reject::{CheckError, Reject};
+use crate::softmax::Digits;
 
 /// Encloses the quantity of the predicate after `prefix`, which must be one that statement and model speak of; an error if
 /// the prefix does not violate the predicate for certain.
@@ -39,7 +40,7 @@ pub(crate) fn witness_refutes(
     for step in 0..=continuation.len() {
         rows.push(logits(folder, head, &[prefix, &continuation[..step]].concat())?);
     }
-    let quantity = predicate.quantity(&rows)?;
+    let quantity = predicate.quantity(&rows, Digits::All)?;
     if !predicate.is_violated_by(&quantity) {
         let ((lower, upper), claim) = (quantity.decimals(), predicate.words());
         return Err(Reject::NotViolated { claim, measure: predicate.measure().0, lower, upper }.into());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Most lines of code, without comments, blank lines and tests.
-const BUDGET: usize = 6750;
+const BUDGET: usize = 6800;
 
 /// Source files without their tests.
 fn sources() -> Vec<(PathBuf, String)> {

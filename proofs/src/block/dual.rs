@@ -37,13 +37,13 @@ use crate::head::{check_lambda, index};
 use crate::interval::Interval;
 use crate::reject::Reject;
 
-use super::exponential::{ln_2_floor, ln_ceiling};
 use super::fixed::{Table, floor};
 use super::graph::TABLE_PLACES;
 use super::hull::Hull;
 use super::scale;
 use super::sphere;
 use super::tables::Network;
+use crate::exponential::{ln_2_floor, ln_ceiling};
 
 /// What is asked of the target t.
 pub(super) struct Query {

@@ -25,6 +25,7 @@ use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::network::Activation;
 use crate::parallel::each;
 use crate::reject::Reject;
+use crate::softmax::Digits;
 
 use super::fixed::too_large;
 
@@ -70,7 +71,7 @@ impl Graph {
         }
         // φ(−s) = φ(s) − s for each of them.
         let ends = each(&(0..=last).collect::<Vec<_>>(), |i| {
-            let value = activate(activation, &Interval::scaled(&IBig::from(*i), -9));
+            let value = activate(activation, &Interval::scaled(&IBig::from(*i), -9), Digits::All);
             let unit = FRACTION_BITS - 40;
             let end = |n: IBig| i64::try_from(n).map_err(|_| too_large());
             Ok([end(shift_down(value.lo(), unit))?, end(shift_up(value.hi(), unit))?])

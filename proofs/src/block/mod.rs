@@ -14,7 +14,6 @@ mod batches;
 mod deep;
 mod dual;
 mod enclosed;
-mod exponential;
 mod fixed;
 mod folded;
 mod graph;

@@ -117,14 +117,14 @@ mod tests {
             values in prop::collection::vec(-1.0f32..1.0, 7 * D),
             scale in -60..20i32,
             mean in any::<bool>(),
-            epsilon in 0..3usize,
+            kind in 0..3usize,
         ) {
             // Two tokens at three positions, with a gain and a shift.
             let scaled: Vec<f32> = values.iter().map(|x| x * 2f32.powi(scale)).collect();
             let (embed, positions) = (tensor(&[2, D], &scaled[..2 * D]), tensor(&[3, D], &scaled[2 * D..5 * D]));
             let (gain, shift) = (tensor(&[D], &values[5 * D..6 * D]), tensor(&[D], &values[6 * D..]));
             let centring = if mean { Centring::Mean } else { Centring::None };
-            let epsilon = Interval::scaled(&1.into(), [-7, -17, -40][epsilon]);
+            let epsilon = Interval::scaled(&1.into(), [-7, -17, -40][kind]);
             let norm = Norm { centring, gain: &gain, shift: Some(&shift), epsilon };
             let bias = shift.intervals();
             let found = Inputs::new(&embed, Some(&positions), 3, Some(&norm), (&bias, centring)).unwrap();
@@ -142,8 +142,8 @@ mod tests {
                 }
                 prop_assert!(encloses(&residual[pair], &exact));
             }
-            // Entries of the size that models have lose next to nothing.
-            if scale.abs() < 8 {
+            // Entries of the size that models have lose next to nothing, unless a row is far shorter than they are.
+            if scale.abs() < 8 && kind < 2 {
                 prop_assert!(found.read.radius() < 1 << (found.read.places() - 40));
                 prop_assert!(found.residual.radius() < 1 << (found.residual.places() - 44));
             }

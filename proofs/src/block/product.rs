@@ -16,10 +16,10 @@ use crate::linear::dot;
 use crate::network::Layer;
 use crate::reject::{CheckError, Reject};
 
-use super::exponential::{SCORE_PLACES, exp_minus};
 use super::fixed::{Table, too_large};
 use super::heads::projections;
 use super::tables::{MOST, MOST_HEADS, MOST_POSITIONS, not_covered};
+use crate::exponential::{SCORE_PLACES, exp_minus};
 
 /// Fractional bits of logits.
 pub(super) const LOGIT_PLACES: u32 = 40;

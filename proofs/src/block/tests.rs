@@ -22,6 +22,7 @@ use crate::family::Scope;
 use crate::format::BlockDual;
 use crate::forward::{activate, logits};
 use crate::network::Activation;
+use crate::softmax::Digits;
 
 const LONGEST: usize = 3;
 
@@ -275,7 +276,7 @@ fn lines_below_an_activation_touch_it() {
             let mut least = f64::INFINITY;
             for i in (4 * l..=4 * u).step_by(2) {
                 let s = f64::from(i) / 2048.0;
-                let value = float(&activate(activation, &Interval::scaled(&i.into(), -11)));
+                let value = float(&activate(activation, &Interval::scaled(&i.into(), -11), Digits::All));
                 least = least.min(c * value - a * s);
             }
             assert!(bound <= least + 1e-12, "{activation:?} {c} {a}: {bound} {least}");
@@ -297,7 +298,9 @@ fn parabolas_below_an_activation_touch_it() {
         let [a, q] = units.map(|x| x as f64 / 1_048_576.0);
         let value = |i: i32| {
             let s = f64::from(i) / 2048.0;
-            c * float(&activate(Activation::GeluTanh, &Interval::scaled(&i.into(), -11))) - a * s - q * s * s
+            c * float(&activate(Activation::GeluTanh, &Interval::scaled(&i.into(), -11), Digits::All))
+                - a * s
+                - q * s * s
         };
         let least = (4 * l..=4 * u).map(value).fold(f64::INFINITY, f64::min);
         assert!(bound <= least + 1e-12 && bound >= least - 1e-5, "{c} {a} {q}: {bound} {least}");
@@ -320,7 +323,7 @@ fn bilinear_forms_below_a_gated_neuron_touch_it() {
         let mut least = f64::INFINITY;
         for i in (4 * s_range[0]..=4 * s_range[1]).step_by(3) {
             let s = f64::from(i) / 2048.0;
-            let active = float(&activate(Activation::Silu, &Interval::scaled(&i.into(), -11)));
+            let active = float(&activate(Activation::Silu, &Interval::scaled(&i.into(), -11), Digits::All));
             for j in 0..=4 {
                 let u =
                     (f64::from(u_range[0]) + f64::from(u_range[1] - u_range[0]) * f64::from(j) / 4.0) / 512.0;

@@ -6,9 +6,9 @@ use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::linear::dot;
 use crate::reject::Reject;
 
-use super::exponential::{SCORE_PLACES, exp_minus};
 use super::fixed::too_large;
 use super::tables::{HeadTables, Network};
+use crate::exponential::{SCORE_PLACES, exp_minus};
 
 /// `[low, high]` of e of one head, for each of the rows.
 #[derive(Debug)]

@@ -18,12 +18,14 @@ proptest! {
         weights in prop::collection::vec(weight(), 12),
         bias in prop::collection::vec(weight(), 3),
         inputs in prop::collection::vec((any::<i64>(), 0..u32::MAX, 0..300_usize, any::<bool>()), 4),
+        wider in 0..260_usize,
     ) {
         let mut members = Vec::new();
         let mut x = Vec::new();
         for (n, radius, shift, is_upper) in inputs {
             let n = IBig::from(n) << shift;
-            let (lo, hi) = (&n - IBig::from(radius), &n + IBig::from(radius));
+            let radius = IBig::from(radius) << wider;
+            let (lo, hi) = (&n - &radius, &n + &radius);
             members.push(exact(if is_upper { &hi } else { &lo }));
             x.push(Interval::from_ends(lo, hi));
         }

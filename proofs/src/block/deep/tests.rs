@@ -16,6 +16,7 @@ use crate::family::Scope;
 use crate::folder::Folder;
 use crate::forward::{activate, logits};
 use crate::network::Activation;
+use crate::softmax::Digits;
 
 const LONGEST: usize = 4;
 
@@ -54,7 +55,7 @@ fn logits_of(network: &Network, r: &[f64]) -> Vec<f64> {
     for k in 0..network.neurons {
         let s = rho * times(&row(&network.up, k), r) + row(&network.up_bias, 0)[k];
         let s = Interval::scaled(&((s * 2f64.powi(60)) as i64).into(), -60);
-        let output = float(&activate(Activation::GeluErf, &s));
+        let output = float(&activate(Activation::GeluErf, &s, Digits::All));
         all.iter_mut().zip(row(&network.down, k)).for_each(|(x, w)| *x += output * w);
     }
     let kappa = (times(&all, &all) / width + float(&network.last_epsilon)).sqrt();

@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use dashu_int::IBig;
 
 use crate::elementary::{exp_nonpositive, ln};
-use crate::interval::{FRACTION_BITS, Interval, shift_down};
+use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 
 const UNIT_BITS: u32 = 62;
 const ONE: u64 = 1 << UNIT_BITS;
 /// Fractional bits of a weight `e^x`.
-pub(super) const WEIGHT_PLACES: u32 = 60;
+pub(crate) const WEIGHT_PLACES: u32 = 60;
 /// Fractional bits of an exponent.
-pub(super) const SCORE_PLACES: u32 = 50;
+pub(crate) const SCORE_PLACES: u32 = 50;
 /// Steps of the table of exponentials per unit of the exponent, `2^6`.
 const STEP_BITS: u32 = 6;
 
@@ -36,8 +36,27 @@ fn times(x: u64, y: u64) -> u64 {
 }
 
 /// Encloses `e^-t`, `t >= 0` in units of 2^-50, between multiples of 2^-60.
-pub(super) fn exp_minus(t: u64) -> [i64; 2] {
-    let t = u128::from(t) << (UNIT_BITS - SCORE_PLACES);
+pub(crate) fn exp_minus(t: u64) -> [i64; 2] {
+    exp_minus_units(u128::from(t) << (UNIT_BITS - SCORE_PLACES))
+}
+
+/// Encloses `e^x` for `x <= 0` with an error of a few 2^-60.
+///
+/// # Panics
+/// If `x` has a positive member.
+pub(crate) fn exp_quick(x: &Interval) -> Interval {
+    let down = FRACTION_BITS - usize::try_from(UNIT_BITS).expect("62 fits");
+    // Numbers too large for u128 have exponentials as small as the largest one.
+    let units = |n: IBig| u128::try_from(n).unwrap_or(u128::MAX);
+    assert!(*x.hi() <= IBig::ZERO, "the exponent is at most 0");
+    let (least, most) = (units(shift_down(&-x.hi(), down)), units(shift_up(&-x.lo(), down)));
+    let places = FRACTION_BITS - usize::try_from(WEIGHT_PLACES).expect("60 fits");
+    let end = |n: i64| IBig::from(n) << places;
+    Interval::from_ends(end(exp_minus_units(most)[0]), end(exp_minus_units(least)[1])).within(0, 1)
+}
+
+/// Encloses `e^-t`, `t >= 0` in units, between multiples of 2^-60.
+fn exp_minus_units(t: u128) -> [i64; 2] {
     let k = t / u128::from(*LN_2);
     let Some(k) = u32::try_from(k).ok().filter(|k| *k < 60) else {
         return [0, 2]; // e^-t <= 2^-59, as t is at least 60 times a number just below ln 2
@@ -57,7 +76,7 @@ pub(super) fn exp_minus(t: u64) -> [i64; 2] {
 }
 
 /// An upper bound on `ln n` for `1 <= n < 2^32`, in units; less than 200 too large.
-pub(super) fn ln_ceiling(n: u32) -> i128 {
+pub(crate) fn ln_ceiling(n: u32) -> i128 {
     let e = n.ilog2();
     // n = 2^e m with 1 <= m < 2, ln m = 2 artanh z = 2 Σ z^(2i+1)/(2i+1), z = (m − 1)/(m + 1) < 1/3.
     let (n, power_of_two) = (u128::from(n), 1_u128 << e);
@@ -75,7 +94,7 @@ pub(super) fn ln_ceiling(n: u32) -> i128 {
 }
 
 /// `⌊ln 2⌋` in units.
-pub(super) fn ln_2_floor() -> u64 {
+pub(crate) fn ln_2_floor() -> u64 {
     *LN_2
 }
 
@@ -99,6 +118,18 @@ mod tests {
             let unit = FRACTION_BITS - 60;
             prop_assert!(IBig::from(lo) << unit <= *fine.hi() && *fine.lo() <= IBig::from(hi) << unit);
             prop_assert!(hi - lo <= 2 + (lo >> 54));
+        }
+
+        #[test]
+        fn quick_exponentials_enclose_what_slow_ones_do(n in 0_u64.., width in 0_u64.., bits in 190_usize..262) {
+            let lo = -(IBig::from(n) << (bits - 64));
+            let hi = (&lo + (IBig::from(width) << (bits - 70))).min(IBig::ZERO);
+            let at = |end: &IBig| exp_nonpositive(&Interval::from_ends(end.clone(), end.clone()));
+            let (least, most) = (at(&lo), at(&hi));
+            let quick = exp_quick(&Interval::from_ends(lo, hi));
+            prop_assert!(quick.lo() <= least.hi() && most.lo() <= quick.hi());
+            let near = IBig::from(70) << (FRACTION_BITS - 60);
+            prop_assert!(least.hi() - quick.lo() <= near && quick.hi() - most.lo() <= near);
         }
 
         #[test]
