@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use dashu_base::{Abs, BitTest, DivRemEuclid};
-use dashu_int::IBig;
+use dashu_int::{IBig, UBig};
 
 use crate::interval::{FRACTION_BITS, Interval, shift_down, shift_up};
 use crate::reject::Reject;
@@ -35,6 +35,35 @@ fn inverse_series(q: u32, sign: i32) -> IBig {
     }
     sum
 }
+
+/// Bits of a step of the exponent.
+const STEP_BITS: usize = 6;
+/// `e^(i 2^(-6 l))` for `i < 64`, `l` from 1 to 4, each within one unit. On a grid of 2^-352 fewer than 128 terms are off by less
+/// than 2 each, and what is left out is less than that.
+static STEPS: LazyLock<Vec<Vec<IBig>>> = LazyLock::new(|| {
+    const GRID: usize = WORK_BITS + 64;
+    let at = |x: IBig| {
+        let (mut term, mut sum, mut i) = (IBig::ONE << GRID, IBig::ZERO, 1_u32);
+        while !term.is_zero() {
+            sum += &term;
+            term = ((term * &x) >> GRID) / i;
+            i += 1;
+        }
+        from_fine(sum)
+    };
+    let level = |l: usize| (0..64_u32).map(|i| at(IBig::from(i) << (GRID - STEP_BITS * l))).collect();
+    (1..=4).map(level).collect()
+});
+/// `1/i!` for `i <= 10`, less than one unit too small.
+static INVERSE_FACTORIALS: LazyLock<Vec<IBig>> = LazyLock::new(|| {
+    let one = IBig::ONE << WORK_BITS;
+    let mut factorial = IBig::ONE;
+    let inverse = |i: u32| {
+        factorial *= i.max(1);
+        &one / &factorial
+    };
+    (0..=10).map(inverse).collect()
+});
 
 /// From the grid of 2^-352, where `fine` is off by less than 2^20, to the nearest unit: off by less than one unit.
 fn from_fine(fine: IBig) -> IBig {
@@ -84,27 +113,27 @@ pub(crate) fn exp_nonpositive(x: &Interval) -> Interval {
     enclosure.within(0, 1)
 }
 
-/// `e^x` at `x = 2^-256 n <= 0`, as `2^-k (e^s)^4096` with `x = 4096 s − k ln 2` and `0 <= 4096 s < ln 2`.
+/// `e^x` at `x = 2^-256 n <= 0`, as `2^-k e^f` with `x = f − k ln 2` and `0 <= f < ln 2`; `f` is a sum of multiples of
+/// `2^-6`, `2^-12`, `2^-18` and `2^-24`, whose exponentials are tabulated, and of a rest below `2^-24`.
 fn exp_at(n: &IBig) -> Interval {
     if *n < IBig::from(-180) << FRACTION_BITS {
         return Interval::from_ends(IBig::ZERO, IBig::ONE); // e^-180 < 2^-256
     }
-    // k <= 260, so the remainder is off by at most 260 units, and s by less than 2.
-    let (k, remainder) = refine(n).div_rem_euclid(&*LN_2);
-    let s = IBig::from(remainder >> 12);
-    // Less than 32 terms, each off by less than 4: with the 2 of s, e^s is off by less than 2^8 units.
-    let (mut term, mut sum, mut i) = (IBig::ONE << WORK_BITS, IBig::ONE << WORK_BITS, 1_u32);
-    while !term.is_zero() {
-        term = times(&term, &s) / i;
-        sum += &term;
-        i += 1;
-    }
-    // A squaring doubles the relative error and adds less than one unit: less than (2^8 + 2) 2^12 in all, of a number < 2.
-    for _ in 0..12 {
-        sum = times(&sum, &sum);
+    // k <= 260, so f is off by at most 260 units, and e^f by less than 2^9 + 2^3.
+    let (k, f) = refine(n).div_rem_euclid(&*LN_2);
+    let below = (UBig::ONE << (WORK_BITS - STEP_BITS * STEPS.len())) - UBig::ONE;
+    let rest = IBig::from(&f & below);
+    // Σ_i rest^i / i!: a step is off by less than 2 units and what came before times the rest; what is left out, by less
+    // than rest^11 < 2^-264 over 11! > 2^25.
+    let terms = INVERSE_FACTORIALS.iter().rev();
+    let mut product = terms.fold(IBig::ZERO, |sum, inverse| inverse + times(&sum, &rest));
+    // Five factors from 1 to 2, off by less than 4, 1, 1, 1, 1 units; their product, below 2, by less than 2^5.
+    for (level, table) in (1..).zip(STEPS.iter()) {
+        let step = (&f >> (WORK_BITS - STEP_BITS * level)) & UBig::from(63_u8);
+        product = times(&product, &table[usize::try_from(step).expect("below 64")]);
     }
     let k = usize::try_from(-k).expect("0 <= k <= 260");
-    widen(&(sum >> k), 22)
+    widen(&(product >> k), 10)
 }
 
 /// `ln x` for `x >= 1`.

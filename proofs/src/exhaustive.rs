@@ -46,10 +46,15 @@ pub(crate) fn all_meet(
     // Recurrent layers read one prefix at a time.
     let batch = if folder.is_recurrent() { 1 } else { BATCH };
     let batches: Vec<&[Vec<u32>]> = all.chunks(batch).collect();
+    // Every block costs some thirty bits, so that a few digits are of use to one block alone.
+    let is_shallow = folder.n_blocks()? == 1;
     let quantities = each(&batches, |prefixes| {
-        let quick = batch_meets(folder, head, predicate, prefixes, Digits::Some);
-        // What fails may only need more digits.
-        quick.or_else(|_| batch_meets(folder, head, predicate, prefixes, Digits::All))
+        let of = |digits| batch_meets(folder, head, predicate, prefixes, digits);
+        match is_shallow {
+            // What fails may only need more digits.
+            true => of(Digits::Some).or_else(|_| of(Digits::All)),
+            false => of(Digits::All),
+        }
     });
     let mut hull: Option<Interval> = None;
     for quantity in quantities.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
