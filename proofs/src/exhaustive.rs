@@ -15,7 +15,7 @@ use crate::reject::{CheckError, Reject};
 use crate::softmax::Digits;
 
 /// Largest number of prefixes that is evaluated unless the user asks for more.
-pub const MAX_PREFIXES: usize = 4096;
+pub const MAX_PREFIXES: usize = 16_384;
 /// Prefixes that are evaluated together, in order, so that they share beginnings.
 const BATCH: usize = 64;
 

@@ -349,7 +349,9 @@ pub fn reject(folder: &Path) -> Result<(), AnyError> {
             case(name, expect, model, pair(&statement, Proof::Exhaustive {})?)
         };
     enumerated("exhaustive_above_threshold", "NotMet", suffix(), "0.001")?;
-    enumerated("exhaustive_of_too_many", "TooManyPrefixes", Language::Any, "0.97")?;
+    let mut many = statement(model, 3, "0.97", None)?;
+    many.max_len = None;
+    case("exhaustive_of_too_many", "TooManyPrefixes", model, pair(&many, Proof::Exhaustive {})?)?;
     enumerated("exhaustive_of_nothing", "LanguageEmpty", Language::Union(vec![]), "0.97")?;
     let few = about(suffix(), good()?);
     let [few, certificate] = pair(&few, Proof::Exhaustive {})?;

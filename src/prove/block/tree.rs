@@ -19,7 +19,7 @@ use super::functional::Query;
 use super::hull::Hull;
 use super::narrow::{Reach, tighten};
 use super::piece::Choice;
-use super::point;
+use super::point::{MOST_IN_ALL, Points};
 use super::scale;
 use super::slot;
 use super::sound::{Multipliers, Shared, away_from_origin, start, start_from};
@@ -172,7 +172,7 @@ pub fn prove(
     };
     let mut outcome = Outcome { proof: None, query: goal(0.0), nodes: 0, evaluations: 0 };
     // Prefixes that may still be evaluated.
-    let mut left = point::MOST_IN_ALL;
+    let (points, mut left) = (Points::new(block), MOST_IN_ALL);
     let mut slots = vec![Entry::default()];
     let mut stack = vec![root(block, outcome.query, scope)];
     if let Some(far) = &block.far {
@@ -196,7 +196,7 @@ pub fn prove(
         let size = batch.len();
         let results: Vec<(usize, Step)> = batch
             .into_par_iter()
-            .map(|node| (node.slot, process(block, query, steps, node, left / size)))
+            .map(|node| (node.slot, process(block, query, steps, node, Some((&points, left / size)))))
             .collect();
         for (slot, step) in results {
             outcome.nodes += 1;
@@ -205,9 +205,9 @@ pub fn prove(
             slots[slot].duals = step.duals;
             match step.rest {
                 Rest::Closed => {}
-                Rest::Evaluated(points) => {
+                Rest::Evaluated(n) => {
                     slots[slot].points = true;
-                    left -= points;
+                    left -= n;
                 }
                 Rest::Split(branch, children) => {
                     let [mut low, mut high] = *children;
@@ -240,7 +240,7 @@ pub fn closes_undivided(
     let region = Region::of_rho(&block.network, rho);
     let dual = Some(start(&block.network, query));
     let node = Node { region, cells, dual, mixture: None, slot: 0 };
-    matches!(process(block, query, steps, node, 0).rest, Rest::Closed)
+    matches!(process(block, query, steps, node, None).rest, Rest::Closed)
 }
 
 /// Turns the arena into a tree, children before parents (a child's slot is always the greater one).
@@ -263,8 +263,14 @@ fn root(block: &Block, query: Query, scope: &Scope) -> Node {
     Node { region, cells, dual: Some(start(&block.network, query)), mixture: None, slot: 0 }
 }
 
-/// Works on a node, evaluating at most `points` of its prefixes.
-fn process(block: &Block, query: Query, steps: Steps, mut node: Node, points: usize) -> Step {
+/// Works on a node, evaluating at most so many of its prefixes as are given with what evaluates them.
+fn process(
+    block: &Block,
+    query: Query,
+    steps: Steps,
+    mut node: Node,
+    points: Option<(&Points<'_>, usize)>,
+) -> Step {
     let mut step = Step { regroup: false, duals: Vec::new(), rest: Rest::Closed, evaluations: 0 };
     step.regroup = regroup(block, &mut node);
     if step.regroup {
@@ -313,7 +319,7 @@ fn process(block: &Block, query: Query, steps: Steps, mut node: Node, points: us
             break (ascent, token);
         }
     };
-    if let Some(n) = point::evaluate(block, query, &node, points) {
+    if let Some(n) = points.and_then(|(points, left)| points.evaluate(query, &node, left)) {
         step.rest = Rest::Evaluated(n);
         return step;
     }
