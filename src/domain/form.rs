@@ -28,7 +28,7 @@ mod sum;
 #[cfg(test)]
 mod tests;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use crate::num::{Interval, nonnegative_sum};
 
@@ -300,6 +300,21 @@ fn fold_rows(to: &mut [f64], rows: ArrayView2<f64>, f: impl Fn(f64, f64) -> f64)
         _ => rows.rows().into_iter().for_each(|row| {
             to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
         }),
+    }
+}
+
+/// `to_ki += factor_i x_ki`.
+fn add_rows(mut to: ArrayViewMut2<f64>, rows: ArrayView2<f64>, factors: &[f64]) {
+    let width = factors.len().max(1);
+    // Loops over slices become vector instructions.
+    if let (Some(to), Some(rows)) = (to.as_slice_mut(), rows.as_slice()) {
+        for (to, row) in to.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
+            to.iter_mut().zip(row).zip(factors).for_each(|((to, x), f)| *to += f * x);
+        }
+    } else {
+        for (to, row) in to.rows_mut().into_iter().zip(rows.rows()) {
+            to.into_iter().zip(row).zip(factors).for_each(|((to, x), f)| *to += f * x);
+        }
     }
 }
 

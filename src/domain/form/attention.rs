@@ -85,7 +85,8 @@ impl Form {
     /// `scale · q·k_j` for every source, `[sources]`.
     fn scores(&self, sources: &[&Source], scale: Interval) -> Form {
         let (n, width) = (sources.len(), self.width());
-        let products: Vec<Form> = sources.iter().map(|s| self.deviation_product(&s.key).total()).collect();
+        let radius = self.radius();
+        let products: Vec<Form> = sources.iter().map(|s| self.deviation_dot(&radius, &s.key)).collect();
         let of_keys = sources.iter().map(|s| s.key.groups.as_slice());
         let of_products = products.iter().map(|p| p.groups.as_slice());
         let groups = union_of(of_keys.chain(of_products).chain([self.groups.as_slice()]));

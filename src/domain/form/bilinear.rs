@@ -15,6 +15,18 @@ use super::{Form, Group, Shape, n_symbols, union_of, worse};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 impl Form {
+    /// Encloses `Σ_i (x_i − mid x_i)(y_i − mid y_i)`, given the radius of `x`.
+    pub(super) fn deviation_dot(&self, radius: &[f64], other: &Form) -> Form {
+        // Without symbols there is nothing to keep track of.
+        match other.groups.is_empty() {
+            true => {
+                let size = radius.iter().zip(&other.err).map(|(x, e)| x * e).sum::<f64>();
+                Form::enclosed(vec![0.0], vec![nonnegative_sum(size)])
+            }
+            false => self.deviation_product(other).total(),
+        }
+    }
+
     /// Encloses `(x_i − mid x_i)(y_i − mid y_i)` for every entry of `other`; a form of width one is a factor of all.
     #[must_use]
     pub fn deviation_product(&self, other: &Form) -> Form {

@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::{Form, Group, Shape, Symbols, n_symbols, union_of};
+use super::{Form, Group, Shape, Symbols, add_rows, n_symbols, union_of};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 /// `y = x W + b` with `W` known exactly and `b` to within radii.
@@ -147,19 +147,7 @@ impl Form {
         let groups = union_of([self.groups.as_slice(), &other.groups].into_iter());
         let mut sum = self.aligned(&groups);
         other.scatter(&groups, |rows, source| {
-            let mut to = sum.coef.slice_mut(s![rows, ..]);
-            // Loops over slices become vector instructions.
-            if let (Some(to), Some(from)) = (to.as_slice_mut(), source.as_slice()) {
-                let of_row =
-                    to.chunks_exact_mut(factors.len().max(1)).zip(from.chunks_exact(factors.len().max(1)));
-                of_row.for_each(|(to, from)| {
-                    to.iter_mut().zip(from).zip(factors).for_each(|((to, x), f)| *to += f * x);
-                });
-            } else {
-                for (mut to, from) in to.rows_mut().into_iter().zip(source.rows()) {
-                    to.iter_mut().zip(from).zip(factors).for_each(|((to, x), f)| *to += f * x);
-                }
-            }
+            add_rows(sum.coef.slice_mut(s![rows, ..]), source, factors);
         });
         // A product rounds with the size of what was added, a sum with that of what came out.
         let (size, added) = (sum.magnitude(), other.magnitude());
@@ -239,7 +227,10 @@ impl Form {
         for mut row in self.coef.rows_mut() {
             let centre = mean(row.view());
             means += centre.abs();
-            row -= centre;
+            match row.as_slice_mut() {
+                Some(row) => row.iter_mut().for_each(|x| *x -= centre),
+                None => row -= centre,
+            }
         }
         let rounding = dot_error(2, nonnegative_sum(means));
         self.err.iter_mut().for_each(|err| *err = nonnegative_sum(*err + rounding));

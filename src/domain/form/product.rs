@@ -4,7 +4,7 @@
 
 use ndarray::{Array2, s};
 
-use super::{Form, n_symbols, union_of};
+use super::{Form, add_rows, n_symbols, union_of};
 use crate::num::{dot_error, nonnegative_sum};
 
 impl Form {
@@ -18,16 +18,18 @@ impl Form {
         let mut coef = Array2::zeros((n_symbols(&groups), width));
         second.scatter(&groups, |rows, source| coef.slice_mut(s![rows, ..]).assign(&source));
         let a: Vec<f64> = (0..width).map(|i| self.mid[column(i)]).collect();
-        self.scatter(&groups, |rows, source| {
-            for (mut to, from) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.rows()) {
-                to.iter_mut().zip(&other.mid).enumerate().for_each(|(i, (to, b))| *to += from[column(i)] * b);
-            }
-        });
-        other.scatter(&groups, |rows, source| {
-            for (mut to, from) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.rows()) {
-                to.iter_mut().zip(from).zip(&a).for_each(|((to, x), a)| *to += x * a);
-            }
-        });
+        if self.width() == width {
+            self.scatter(&groups, |rows, source| add_rows(coef.slice_mut(s![rows, ..]), source, &other.mid));
+        } else {
+            self.scatter(&groups, |rows, source| {
+                for (to, x) in coef.slice_mut(s![rows, ..]).rows_mut().into_iter().zip(source.column(0)) {
+                    to.into_iter().zip(&other.mid).for_each(|(to, b)| *to += x * b);
+                }
+            });
+        }
+        if a.iter().any(|a| *a != 0.0) {
+            other.scatter(&groups, |rows, source| add_rows(coef.slice_mut(s![rows, ..]), source, &a));
+        }
         let (size_a, size_b) = (self.magnitude(), other.magnitude());
         let err = (0..width)
             .map(|i| {

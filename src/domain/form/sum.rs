@@ -27,7 +27,7 @@ impl Sum {
     #[must_use]
     pub fn new(n: usize, width: usize) -> Sum {
         let form = Form::point(vec![0.0; width]);
-        Sum { terms: 2 * n + 1, form, spread: Array1::zeros(width), errors: Vec::new() }
+        Sum { terms: 2 * n + 1, form, spread: Array1::zeros(width), errors: vec![Array2::zeros((0, width))] }
     }
 
     /// Adds `x W + b`.

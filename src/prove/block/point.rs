@@ -14,7 +14,7 @@ use crate::num::Interval;
 use crate::num::wide::{LANES, Lanes};
 
 /// Most prefixes of a node that are evaluated.
-const MOST: usize = 2048;
+const MOST: usize = 256;
 /// Most prefixes of a whole proof, as many as a checker evaluates unless it is asked for more.
 pub(super) const MOST_IN_ALL: usize = llmprove_proofs::MAX_PREFIXES;
 
