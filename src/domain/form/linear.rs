@@ -115,8 +115,20 @@ impl Form {
 
     /// `x + y`.
     #[must_use]
-    pub fn plus(&self, other: &Form) -> Form {
-        Form::combination(&[(1.0, self), (1.0, other)])
+    pub fn plus(self, other: &Form) -> Form {
+        let groups = union_of([self.groups.as_slice(), &other.groups].into_iter());
+        let mut sum = self.aligned(&groups);
+        other.scatter(&groups, |rows, source| {
+            let mut to = sum.coef.slice_mut(s![rows, ..]);
+            to += &source;
+        });
+        sum.mid.iter_mut().zip(&other.mid).for_each(|(to, x)| *to += x);
+        // A sum of two rounds with the size of what comes out.
+        let size = sum.magnitude();
+        for ((err, other), size) in sum.err.iter_mut().zip(&other.err).zip(size) {
+            *err = nonnegative_sum(*err + other + dot_error(1, size));
+        }
+        sum
     }
 
     /// `Σ_n factor_n x_n` for exact factors and forms of one width (at least one form).

@@ -36,6 +36,8 @@ type Turns = Vec<[(f64, f64); 2]>;
 pub struct Network<'m> {
     model: &'m Model,
     steps: Vec<Step>,
+    /// Number of steps that attend.
+    n_attentions: usize,
     head: (Option<Centring>, Map),
     /// Per position; empty without rotary positions.
     turns: Vec<Turns>,
@@ -99,7 +101,8 @@ impl<'m> Network<'m> {
         let steps = body.layers.iter().map(step).collect::<Option<Vec<_>>>()?;
         let norm = model.head.norm.as_ref();
         let head = Map::new(model.head.unembed.t(), model.head.bias.as_ref(), norm, 1);
-        exact.then_some(Network { model, steps, head: (norm.map(Centring::new), head), turns })
+        let n_attentions = steps.iter().filter(|step| !matches!(step, Step::Mlp(_))).count();
+        exact.then_some(Network { model, steps, n_attentions, head: (norm.map(Centring::new), head), turns })
     }
 
     /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length.
@@ -122,6 +125,10 @@ impl<'m> Network<'m> {
         }
         let mut cells: Vec<Cell<N>> = Vec::new();
         for step in &self.steps {
+            if !logits && cells.len() == self.n_attentions {
+                // Nobody reads what comes after the last keys and values.
+                break;
+            }
             let mut attend = |heads: &Heads, column: &Column<N>| {
                 let history: Vec<&Cell<N>> = packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
                 let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
