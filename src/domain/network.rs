@@ -305,6 +305,9 @@ fn neurons(mlp: &Mlp) -> Result<Neurons, NotApplicable> {
     if !(reach <= WIDEST && within.iter().all(|x| x.is_finite())) {
         return Err(NotApplicable(format!("an activation's argument may reach {reach}, beyond its table")));
     }
+    if within.is_empty() {
+        return Err(NotApplicable("an MLP has no neurons".into()));
+    }
     let (factor, down) = (factor.map(|up| fold(up, Some(norm))), fold(down, None));
     let part = |first: usize| {
         let last = (first + TOGETHER).min(within.len());

@@ -105,7 +105,8 @@ impl<'m> Network<'m> {
         exact.then_some(Network { model, steps, n_attentions, head: (norm.map(Centring::new), head), turns })
     }
 
-    /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length.
+    /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length. Without `logits` it ends with
+    /// the last keys and values.
     ///
     /// Tokens must be in the vocabulary and the length within `longest` and the context.
     pub fn extend<N: Number>(
