@@ -51,8 +51,8 @@ pub(crate) fn exp_quick(x: &Interval) -> Interval {
     assert!(*x.hi() <= IBig::ZERO, "the exponent is at most 0");
     let (least, most) = (units(shift_down(&-x.hi(), down)), units(shift_up(&-x.lo(), down)));
     let places = FRACTION_BITS - usize::try_from(WEIGHT_PLACES).expect("60 fits");
-    let end = |n: i64| IBig::from(n) << places;
-    Interval::from_ends(end(exp_minus_units(most)[0]), end(exp_minus_units(least)[1])).within(0, 1)
+    let (lo, hi) = (exp_minus_units(most)[0], exp_minus_units(least)[1].min(1 << WEIGHT_PLACES));
+    Interval::from_ends(IBig::from(lo) << places, IBig::from(hi) << places)
 }
 
 /// Encloses `e^-t`, `t >= 0` in units, between multiples of 2^-60.
