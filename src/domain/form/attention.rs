@@ -28,14 +28,6 @@ pub struct Source {
     pub value: Form,
 }
 
-impl Source {
-    /// The same enclosures without any symbols.
-    #[must_use]
-    pub fn forget(&self) -> Source {
-        Source { key: self.key.forget(), value: self.value.forget() }
-    }
-}
-
 /// Scores vary too much for the expansion to be the better choice without a look at the box.
 const SMALL: f64 = 0.05;
 

@@ -3,9 +3,9 @@
 //! A computed combination `Σ_i x_i w_i` of the columns of a form differs from the exact one, over all coefficients of the
 //! result together, by at most `γ_n Σ_i magnitude_i |w_i|`; errors pass through as `Σ_i err_i |w_i|`.
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, s};
 
-use super::{Form, Group, Shape, Symbols, add_rows, n_symbols, union_of};
+use super::{Form, Group, Sum, Symbols, add_rows, n_symbols, union_of};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 /// `y = x W + b` with `W` known exactly and `b` to within radii.
@@ -99,18 +99,10 @@ impl Form {
 
     /// `x W + b`, with each entry's error as a symbol of its own that passes through the map.
     #[must_use]
-    pub fn map_absorbing(mut self, map: &Map, symbols: &mut Symbols) -> Form {
-        let width = self.width();
-        let err = std::mem::replace(&mut self.err, vec![0.0; width]);
-        let mut y = self.map(map);
-        if err.iter().all(|e| *e == 0.0) {
-            return y;
-        }
-        let mut rows = map.weight.clone();
-        rows.axis_iter_mut(Axis(0)).zip(&err).for_each(|(mut row, e)| row *= *e);
-        let rounding = Array1::from_iter(err.iter().map(|e| dot_error(1, *e))).dot(&map.size);
-        y.err.iter_mut().zip(&rounding).for_each(|(y, r)| *y = nonnegative_sum(*y + r));
-        y.with_group(symbols.fresh(Shape::Box, width), rows)
+    pub fn map_absorbing(self, map: &Map, symbols: &mut Symbols) -> Form {
+        let mut sum = Sum::new(self.width(), map.width());
+        sum.add(self, map);
+        sum.absorbing(symbols)
     }
 
     /// `x + y`.
@@ -239,10 +231,7 @@ impl Form {
         for mut row in self.coef.rows_mut() {
             let centre = mean(row.view());
             means += centre.abs();
-            match row.as_slice_mut() {
-                Some(row) => row.iter_mut().for_each(|x| *x -= centre),
-                None => row -= centre,
-            }
+            row -= centre;
         }
         let rounding = dot_error(2, nonnegative_sum(means));
         self.err.iter_mut().for_each(|err| *err = nonnegative_sum(*err + rounding));
@@ -278,7 +267,8 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::member_of;
+    use super::super::Shape;
+    use super::super::tests::{member_of, value_at};
     use super::*;
     use proptest::prelude::*;
 
@@ -297,17 +287,14 @@ mod tests {
                 Form::enclosed(numbers[from + 6..from + 8].to_vec(), vec![0.25, 0.5]).with_group(group, rows)
             };
             let (x, y) = (form(one, 0), form(if common { one } else { other }, 10));
-            let at = |form: &Form, e: &[f64], i: usize| {
-                form.mid[i] + form.coef.column(i).iter().zip(e).map(|(c, e)| c * e).sum::<f64>()
-            };
             let (factors, of_y) = (&numbers[20..22], if common { &e[0] } else { &e[1] });
             let sum = x.clone().plus_scaled(factors, &y);
             let known = if common { e[0].clone() } else { e.concat() };
             for (i, factor) in factors.iter().enumerate() {
                 let (own, added) = (x.err[i] * signs[6], y.err[i] * signs[7]);
-                let expected = at(&x, &e[0], i) + own + factor * (at(&y, of_y, i) + added);
+                let expected = value_at(&x, &e[0], i) + own + factor * (value_at(&y, of_y, i) + added);
                 let slack = 1e-9 * (1.0 + expected.abs());
-                prop_assert!((expected - at(&sum, &known, i)).abs() <= sum.err[i] + slack);
+                prop_assert!((expected - value_at(&sum, &known, i)).abs() <= sum.err[i] + slack);
                 let least = x.err[i] + factor.abs() * y.err[i];
                 prop_assert!(sum.err[i] <= least * (1.0 + 1e-9) + slack);
             }

@@ -233,7 +233,8 @@ fn less(terms: &Pairs<'_>) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Symbols, tests::member_of};
+    use super::super::Symbols;
+    use super::super::tests::{member_of, value_at};
     use super::*;
     use proptest::prelude::*;
 
@@ -291,15 +292,12 @@ mod tests {
                 known.extend(products_of(shape, &e, 3));
             }
             known.extend_from_slice(&signs[3..5]);
-            let at = |form: &Form, known: &[f64], i: usize| -> f64 {
-                form.mid[i] + form.coef.column(i).iter().zip(known).map(|(c, e)| c * e).sum::<f64>()
-            };
             let product = x.product(&y);
             prop_assert!(product.n_symbols() == known.len());
             for i in 0..3 {
                 let k = if scalar { 0 } else { i };
-                let value = (at(&x, &known, k) + err[k] * signs[5]) * (at(&y, &known, i) + err[2 + i] * signs[6]);
-                let off = (value - at(&product, &known, i)).abs();
+                let value = (value_at(&x, &known, k) + err[k] * signs[5]) * (value_at(&y, &known, i) + err[2 + i] * signs[6]);
+                let off = (value - value_at(&product, &known, i)).abs();
                 prop_assert!(off <= product.err[i] * (1.0 + 1e-9), "{off} {}", product.err[i]);
             }
             // Nothing but roundings is lost up to the degree that is kept track of.
@@ -309,8 +307,8 @@ mod tests {
             for i in 0..3 {
                 let size = 2.0 + sizes(&linear, i);
                 prop_assert!(square.err[i] <= 1e-12 * size.powi(2));
-                let value = at(&linear, &e, i).powi(3);
-                let off = (value - at(&power, &known, i)).abs();
+                let value = value_at(&linear, &e, i).powi(3);
+                let off = (value - value_at(&power, &known, i)).abs();
                 prop_assert!(off <= power.err[i] * (1.0 + 1e-9), "{off} {}", power.err[i]);
                 prop_assert!(degree == 2 || power.err[i] <= 1e-11 * size.powi(3));
             }

@@ -68,7 +68,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::member_of;
+    use super::super::tests::{member_of, value_at};
     use super::*;
     use crate::num::Interval;
     use proptest::prelude::*;
@@ -96,9 +96,7 @@ mod tests {
                 let centre = numbers[50 + 3 * n..][..size].to_vec();
                 let x = Form::enclosed(centre, err[at..at + size].to_vec()).with_group(groups[k], rows);
                 for i in 0..size {
-                    let value = x.mid[i]
-                        + x.coef.column(i).iter().zip(&e[k]).map(|(c, e)| c * e).sum::<f64>()
-                        + x.err[i] * signs[5 + at + i];
+                    let value = value_at(&x, &e[k], i) + x.err[i] * signs[5 + at + i];
                     expected.iter_mut().enumerate().for_each(|(j, y)| *y += value * map.weight[[at + i, j]]);
                 }
                 sum.add(x, &map.inputs(at, at + size));
@@ -108,7 +106,7 @@ mod tests {
             // Members are told apart by their symbols, errors of inputs among them.
             let known = [&e[0][..], &e[1], &signs[5..10]].concat();
             for (j, expected) in expected.into_iter().enumerate() {
-                let at = y.mid[j] + y.coef.column(j).iter().zip(&known).map(|(c, e)| c * e).sum::<f64>();
+                let at = value_at(&y, &known, j);
                 let slack = 1e-9 * (1.0 + expected.abs());
                 prop_assert!((expected - at).abs() <= y.err[j] + slack, "{expected} {at} {}", y.err[j]);
                 let of_bias = if j == 1 { 0.5 } else { 0.0 };

@@ -4,6 +4,7 @@
 //! length are evaluated at a time in floats with a proved error, and again with more digits where these leave the claim open.
 
 use std::array::from_fn;
+use std::sync::OnceLock;
 
 use super::Block;
 use super::functional::Query;
@@ -21,13 +22,15 @@ pub(super) const MOST_IN_ALL: usize = llmprove_proofs::MAX_PREFIXES;
 /// A model, ready to be evaluated after single prefixes.
 pub(super) struct Points<'m> {
     model: &'m Model,
-    batch: Option<Network<'m>>,
+    longest: usize,
+    /// Prepared when it is asked for: few proofs come to that.
+    batch: OnceLock<Option<Network<'m>>>,
 }
 
 impl<'m> Points<'m> {
     pub fn new(block: &'m Block) -> Points<'m> {
         let longest = block.cells.iter().map(|cell| cell.hull.length).max().unwrap_or(1);
-        Points { model: &block.model, batch: Network::new(&block.model, longest) }
+        Points { model: &block.model, longest, batch: OnceLock::new() }
     }
 
     /// The number of prefixes of a node after all of which the claim holds for certain; `None` where it does not, or where they are
@@ -60,7 +63,8 @@ impl<'m> Points<'m> {
 
     /// Middles `[vocabulary]` of their logits, and how far off these may be.
     fn in_floats(&self, prefixes: &[Vec<TokenId>]) -> Option<(Vec<Lanes>, Lanes)> {
-        let (network, length) = (self.batch.as_ref()?, prefixes.first()?.len());
+        let prepared = self.batch.get_or_init(|| Network::new(self.model, self.longest));
+        let (network, length) = (prepared.as_ref()?, prefixes.first()?.len());
         // Lanes without a prefix of their own repeat the last one.
         let at = |position: usize| from_fn(|lane| prefixes[lane.min(prefixes.len() - 1)][position]);
         let (mut packet, mut logits) = (Packet::<Lanes>::default(), None);
