@@ -12,6 +12,7 @@
 mod kernels;
 mod normal;
 mod single;
+mod weights;
 
 use std::array::from_fn;
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ use super::precise::Precise;
 pub use kernels::{
     Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate,
 };
+pub use weights::Weights;
 
 /// Numbers in a [`Wide`].
 pub const LANES: usize = 8;
@@ -79,8 +81,8 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// `e^x`; arguments are cut to `±700`.
     #[must_use]
     fn exp(self) -> Self;
-    /// `out_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
-    fn rows(weights: &[f64], bias: &[(f64, f64)], x: &[Self], out: &mut [Self]);
+    /// `out_r = b_r + Σ_i w_ri x_i`, at most `AT_ONCE` rows side by side.
+    fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Self], out: &mut [Self]);
 
     /// The same float in every lane, exactly.
     #[must_use]
@@ -206,8 +208,8 @@ impl Number for Wide {
     }
 
     #[inline(always)]
-    fn rows(weights: &[f64], bias: &[(f64, f64)], x: &[Wide], out: &mut [Wide]) {
-        for ((row, &(hi, lo)), out) in weights.chunks_exact(x.len()).zip(bias).zip(out) {
+    fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Wide], out: &mut [Wide]) {
+        for ((row, &(hi, lo)), out) in weights.rows().chunks_exact(x.len()).zip(bias).zip(out) {
             let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
             for (&w, x) in row.iter().zip(x) {
                 let p: Lanes = from_fn(|l| w * x.hi[l]);

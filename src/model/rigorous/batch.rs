@@ -12,6 +12,7 @@
 mod attention;
 mod maps;
 mod mlp;
+mod outlet;
 
 use std::array::from_fn;
 use std::sync::Arc;
@@ -218,7 +219,7 @@ impl<N: Number> Column<N> {
 
     /// Length with a one below, which a bias multiplies.
     fn reach(&self) -> Lanes {
-        self.length().map(|x| x.hypot(1.0) * COVER)
+        self.length().map(|x| (x * x + 1.0).sqrt() * COVER)
     }
 
     fn add(&mut self, y: &Column<N>) {

@@ -1,16 +1,22 @@
 //! The operations of a network on eight columns, each compiled for several instruction sets.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 use std::array::from_fn;
 
 use super::normal::normal;
-use super::{LANES, Lanes, Number, Wide};
+use super::{LANES, Lanes, Number, Weights, Wide};
 
-/// `y_r = b_r + Σ_i w_ri x_i` with weights `[rows, inputs]`.
+/// `y_r = b_r + Σ_i w_ri x_i`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn map<N: Number>(weights: &[f64], bias: &[(f64, f64)], x: &[N]) -> Vec<N> {
+pub fn map<N: Number>(weights: &Weights, bias: &[(f64, f64)], x: &[N]) -> Vec<N> {
     let mut out = vec![N::ZERO; bias.len()];
-    N::rows(weights, bias, x, &mut out);
+    // Eight numbers take one register of 512 bits, of which there are 32, or two of 256 bits, of which there are 16.
+    if target_cfg_f!(target_feature = "avx512f") {
+        N::rows::<8>(weights, bias, x, &mut out);
+    } else {
+        N::rows::<4>(weights, bias, x, &mut out);
+    }
     out
 }
 

@@ -6,11 +6,12 @@
 use std::array::from_fn;
 
 use super::kernels::{LN_2, MOST, ROUND};
-use super::{LANES, Lanes, Number};
+use super::weights::TILE;
+use super::{LANES, Lanes, Number, Weights};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 
 /// Terms of a product that are summed one after another.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 /// `1/k!` for k from 13 down to 0.
 const COEFFICIENTS: [f64; 14] = [
     1.0 / 6_227_020_800.0,
@@ -115,42 +116,27 @@ impl Number for Lanes {
         from_fn(|l| p[l] * f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)))
     }
 
+    /// A tile of weights is read once for `AT_ONCE` rows, whose sums stay in registers and hide the latency of a multiply-add.
     #[inline(always)]
-    fn rows(weights: &[f64], bias: &[(f64, f64)], x: &[Lanes], out: &mut [Lanes]) {
-        let n = x.len();
-        let mut done = 0;
-        while done < out.len() {
-            let (weights, bias, out) = (&weights[done * n..], &bias[done..], &mut out[done..]);
-            done += match out.len() {
-                6.. => tile::<6>(weights, bias, x, out),
-                4..6 => tile::<4>(weights, bias, x, out),
-                2..4 => tile::<2>(weights, bias, x, out),
-                _ => tile::<1>(weights, bias, x, out),
-            };
-        }
-    }
-}
-
-/// `R` rows of a map at once: twelve registers of four sums hide the latency of a multiply-add. `R`.
-#[inline(always)]
-fn tile<const R: usize>(weights: &[f64], bias: &[(f64, f64)], x: &[Lanes], out: &mut [Lanes]) -> usize {
-    let n = x.len();
-    let mut totals: [Lanes; R] = from_fn(|r| [bias[r].0; LANES]);
-    for (block, x) in x.chunks(BLOCK).enumerate() {
-        let rows: [&[f64]; R] = from_fn(|r| &weights[r * n + block * BLOCK..][..x.len()]);
-        let mut sums = [[0.0; LANES]; R];
-        for (k, x) in x.iter().enumerate() {
-            for (sums, row) in sums.iter_mut().zip(&rows) {
-                let w = row[k];
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = w.mul_add(*x, *sum);
+    fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Lanes], out: &mut [Lanes]) {
+        let tiles = weights.tiles().chunks_exact(x.len());
+        for ((tile, bias), out) in tiles.zip(bias.chunks(TILE)).zip(out.chunks_mut(TILE)) {
+            for (part, (bias, out)) in bias.chunks(AT_ONCE).zip(out.chunks_mut(AT_ONCE)).enumerate() {
+                let mut totals = [[0.0; LANES]; AT_ONCE];
+                totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = [bias.0; LANES]);
+                for (tile, x) in tile.chunks(BLOCK).zip(x.chunks(BLOCK)) {
+                    let mut sums = [[0.0; LANES]; AT_ONCE];
+                    for (column, x) in tile.iter().zip(x) {
+                        for (r, sums) in sums.iter_mut().enumerate() {
+                            let w = column[part * AT_ONCE + r];
+                            *sums = from_fn(|l| w.mul_add(x[l], sums[l]));
+                        }
+                    }
+                    totals.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.plus(sum));
                 }
+                let n = out.len();
+                out.copy_from_slice(&totals[..n]);
             }
         }
-        for (total, sum) in totals.iter_mut().zip(&sums) {
-            *total = total.plus(*sum);
-        }
     }
-    out[..R].copy_from_slice(&totals);
-    R
 }

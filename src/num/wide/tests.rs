@@ -104,7 +104,7 @@ fn maps_and_norms<N: Tested>(x: &[N], w: &[f64], bias: f64) {
     let rows = w.len() / n;
     let biases: Vec<(f64, f64)> =
         (0..rows).map(|r| if r == 1 { (0.0, 0.0) } else { (bias, bias * 1e-17) }).collect();
-    let y = map(w, &biases, x);
+    let y = map(&Weights::new(w.to_vec(), n), &biases, x);
     let sizes = length(x);
     for centred in [false, true] {
         let normed = norm(x, centred, 1e-5);

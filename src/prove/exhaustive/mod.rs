@@ -34,7 +34,7 @@ const ROUND: usize = 16;
 /// Time between two stored states.
 const STORE: Duration = Duration::from_secs(5);
 /// Time for one weight of one beginning on one core, in seconds: in batches, and one by one.
-const PACE: [f64; 2] = [250e-12, 60e-9];
+const PACE: [f64; 2] = [120e-12, 60e-9];
 /// Most time for a unit on one core, in seconds, by that guess: a run that is killed loses a round of units.
 const UNIT: f64 = 1.0;
 

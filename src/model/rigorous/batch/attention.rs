@@ -15,11 +15,12 @@
 //! by `r_j` move it by `Σ w_j r_j`. So it errs by at most
 //!
 //! ```text
-//! e^0.2 Σ w_j (|D_j| + 0.23 m) |v_j − c| + e^0.2 Σ w_j r_j
+//! e^(2τ) Σ w_j (|D_j| + (e^(2τ) − 1) m) |v_j − c| + e^(2τ) Σ w_j r_j
 //! ```
 //!
 //! and its rounding. `c` is the mixture itself, so that little is left where one weight dominates. A relative error `η` of
-//! an exponential counts as an error `2η` of its score.
+//! an exponential counts as an error `2η` of its score. What `Σ w_j r_j` owes to errors of inputs is the same `e_j` for all heads,
+//! and is bounded for these [together](Outlet); the rest, and what the weights move, adds up over the heads.
 //!
 //! Norms of query or key heads lie between `e` and `a` or `b_j`: there no form says more than their radius, which counts as
 //! if all of it were rounding.
@@ -29,7 +30,8 @@ use std::array::from_fn;
 use multiversion::multiversion;
 use ndarray::s;
 
-use super::maps::Map;
+use super::maps::{Map, Radius};
+use super::outlet::Outlet;
 use super::{COVER, Centring, Column, Turns};
 use crate::model::{Attention, Norm, Scale};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
@@ -47,6 +49,7 @@ pub struct Heads {
     key: Map,
     value: Map,
     output: Map,
+    outlet: Outlet,
     /// Norms of query heads and key heads.
     head_norms: Option<[HeadNorm; 2]>,
     /// Per query head and per key head: `W Wᵀ`, or nothing behind norms of heads.
@@ -96,11 +99,9 @@ pub struct Cell<N> {
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     key: Lanes,
-    /// Radius of the key, and the part of it that is rounding.
-    key_radius: Lanes,
-    key_rounding: Lanes,
+    key_radius: Radius,
     value: Lanes,
-    value_radius: Lanes,
+    value_radius: Radius,
 }
 
 /// Query of one head.
@@ -108,8 +109,7 @@ struct Query<'q, N> {
     /// Rotated.
     query: &'q [N],
     length: Lanes,
-    radius: Lanes,
-    rounding: Lanes,
+    radius: Radius,
     /// Radius of the input.
     input: Lanes,
     /// Key and value head.
@@ -152,14 +152,18 @@ impl Heads {
             None => Form::all(map, layer.head_dim),
         };
         let forms = [forms(&query), forms(&key)];
+        let value = Map::folded(&layer.value, norm, layer.n_kv_heads);
+        let output = Map::folded(&layer.output, None, 1);
+        let outlet = Outlet::new(&value, &output, layer.n_heads);
         (error <= Wide::EPS * scale.0.abs()).then(|| Heads {
             norm: norm.map(Centring::new),
             head_norms,
             forms,
             query,
             key,
-            value: Map::folded(&layer.value, norm, layer.n_kv_heads),
-            output: Map::folded(&layer.output, None, 1),
+            value,
+            output,
+            outlet,
             n_heads: layer.n_heads,
             n_kv_heads: layer.n_kv_heads,
             head_dim: layer.head_dim,
@@ -176,40 +180,36 @@ impl Heads {
         history: &[&Cell<N>],
     ) -> (Cell<N>, Column<N>) {
         let z = x.normed(self.norm);
-        let dim = self.head_dim;
-        let exact = Column { x: z.x.clone(), radius: [0.0; LANES] };
-        // All heads, their lengths, their radii, and the part of these that is rounding.
+        let (dim, reach) = (self.head_dim, z.reach());
+        // All heads, their lengths and their radii.
         let rotated = |map: &Map, norm: Option<&HeadNorm>| {
             let mut all = map.middles(&z);
-            let (mut radii, mut roundings) = (map.radii(&z), map.radii(&exact));
+            let mut radii = map.radii(&z, reach);
             if let Some(norm) = norm {
                 all.chunks_exact_mut(dim).zip(&mut radii).for_each(|(head, radius)| norm.apply(head, radius));
-                roundings.clone_from(&radii);
             }
-            let lengths: Vec<Lanes> =
-                all.chunks_exact(dim).map(|head| wide::length(head).map(|x| COVER * x + TINY)).collect();
+            let lengths = all.chunks_exact(dim).map(|head| wide::length(head).map(|x| COVER * x + TINY));
+            let mut lengths: Vec<Lanes> = lengths.collect();
             if let Some(turns) = turns.last() {
                 all.chunks_exact_mut(dim).for_each(|head| wide::rotate(head, turns));
-                for (radii, length) in radii.iter_mut().zip(&mut roundings).zip(&lengths) {
-                    let turned: Lanes = from_fn(|l| 4.0 * N::EPS * length[l]);
-                    *radii.0 = from_fn(|l| COVER * (radii.0[l] + turned[l]));
-                    *radii.1 = from_fn(|l| COVER * (radii.1[l] + turned[l]));
+                for (radius, length) in radii.iter_mut().zip(&mut lengths) {
+                    radius.add_rounding(from_fn(|l| 4.0 * N::EPS * length[l]));
+                    // Rotations keep lengths, up to rounding.
+                    *length = length.map(|x| COVER * x);
                 }
             }
-            // Rotations keep lengths, up to rounding.
-            (all, lengths.into_iter().map(|x| x.map(|x| COVER * x)).collect::<Vec<_>>(), radii, roundings)
+            (all, lengths, radii)
         };
         let [of_queries, of_keys] = match &self.head_norms {
             Some([queries, keys]) => [Some(queries), Some(keys)],
             None => [None, None],
         };
-        let (queries, lengths, query_radii, query_roundings) = rotated(&self.query, of_queries);
-        let (keys, key_lengths, key_radii, key_roundings) = rotated(&self.key, of_keys);
-        let (values, value_radii) = (self.value.middles(&z), self.value.radii(&z));
+        let (queries, lengths, query_radii) = rotated(&self.query, of_queries);
+        let (keys, key_lengths, key_radii) = rotated(&self.key, of_keys);
+        let (values, value_radii) = (self.value.middles(&z), self.value.radii(&z, reach));
         let size = |h: usize| Sizes {
             key: key_lengths[h],
             key_radius: key_radii[h],
-            key_rounding: key_roundings[h],
             value: wide::length(&values[h * dim..(h + 1) * dim]).map(|x| COVER * x + TINY),
             value_radius: value_radii[h],
         };
@@ -217,7 +217,7 @@ impl Heads {
         let own = Cell { keys, values, input: z.radius, sizes };
         let cells: Vec<&Cell<N>> = history.iter().copied().chain([&own]).collect();
         let mut mixed = Vec::with_capacity(queries.len());
-        let mut squares = [0.0; LANES];
+        let mut errors = Vec::with_capacity(self.n_heads);
         let mut scratch = Scratch::default();
         for head in 0..self.n_heads {
             let kv = head / (self.n_heads / self.n_kv_heads);
@@ -225,17 +225,20 @@ impl Heads {
                 query: &queries[head * dim..(head + 1) * dim],
                 length: lengths[head],
                 radius: query_radii[head],
-                rounding: query_roundings[head],
                 input: z.radius,
                 kv,
                 forms: [&self.forms[0][head], &self.forms[1][kv]],
                 scale: self.scale,
             };
-            let radius = mix(&query, turns, &cells, &mut scratch, &mut mixed);
-            squares = from_fn(|l| squares[l] + radius[l] * radius[l]);
+            errors.push(mix(&query, turns, &cells, &mut scratch, &mut mixed));
         }
-        let mixed = Column { x: mixed, radius: squares.map(|s| COVER * s.sqrt() + TINY) };
-        let added = self.output.apply(&mixed);
+        let mut moved = self.outlet.mixtures(&errors);
+        for (j, cell) in cells.iter().enumerate() {
+            let passed = self.outlet.input(|head| scratch.shares[head * cells.len() + j]);
+            moved = from_fn(|l| COVER * (moved[l] + passed[l] * cell.input[l]));
+        }
+        let mut added = self.output.apply(&Column { x: mixed, radius: [0.0; LANES] });
+        added.radius = from_fn(|l| COVER * (added.radius[l] + moved[l]));
         (own, added)
     }
 }
@@ -267,11 +270,12 @@ impl HeadNorm {
     }
 
     /// The norm of one head and its radius, in their places.
-    fn apply<N: Number>(&self, head: &mut [N], radius: &mut Lanes) {
-        let z = Column { x: head.to_vec(), radius: *radius }.normed(Some(self.centring));
+    fn apply<N: Number>(&self, head: &mut [N], radius: &mut Radius) {
+        let z = Column { x: head.to_vec(), radius: radius.all }.normed(Some(self.centring));
         head.iter_mut().zip(&z.x).zip(&self.gain).for_each(|((to, z), g)| *to = z.times(N::splat(*g)));
         let length = wide::length(head);
-        *radius = from_fn(|l| COVER * (self.largest * z.radius[l] + N::EPS * length[l]) + TINY);
+        let all = from_fn(|l| COVER * (self.largest * z.radius[l] + N::EPS * length[l]) + TINY);
+        *radius = Radius { all, rounding: all };
     }
 }
 
@@ -321,7 +325,8 @@ fn turn_back(x: &mut [Lanes], turns: Option<&Turns>) {
     }
 }
 
-/// Appends the mixture of one head to `out`; its radius.
+/// Appends the mixture of one head to `out`, and its weights to those in `scratch`; its radius, without what errors of inputs do to
+/// values.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn mix<N: Number>(
     query: &Query<'_, N>,
@@ -336,16 +341,17 @@ fn mix<N: Number>(
     let lossy = 1e-13 + cells.len() as f64 * f64::EPSILON;
     let part = query.kv * dim..(query.kv + 1) * dim;
     scores.clear();
+    let before = shares.len();
     for cell in cells {
         scores.push(wide::dot(query.query, &cell.keys[part.clone()]).times(N::constant(query.scale)));
     }
     weights.clone_from(scores);
     let total = wide::exp(weights);
     let inverse = total.recip();
-    shares.clear();
     for weight in weights.iter() {
         shares.push(from_fn(|l| weight.hi()[l] / total.hi()[l]));
     }
+    let shares = &shares[before..];
     centre.clear();
     mean_key.clear();
     for i in part.clone() {
@@ -368,7 +374,7 @@ fn mix<N: Number>(
         let sizes = &cell.sizes[query.kv];
         top = from_fn(|l| top[l].max(score.hi()[l]));
         key_top = from_fn(|l| f64::max(key_top[l], sizes.key[l]));
-        value_top = from_fn(|l| f64::max(value_top[l], sizes.value[l] + sizes.value_radius[l]));
+        value_top = from_fn(|l| f64::max(value_top[l], sizes.value[l] + sizes.value_radius.all[l]));
     }
     // What the keys' errors do: (1 − w_j) c_j for the score itself, w_k c_k for all others.
     let (mut all_moves, mut all_radii, mut all_shifts) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
@@ -382,10 +388,10 @@ fn mix<N: Number>(
         let length = query.length;
         let c: Lanes = from_fn(|l| {
             (steep[l] + lossy * length[l] * query.forms[1].size) * cell.input[l]
-                + length[l] * sizes.key_rounding[l]
+                + length[l] * sizes.key_radius.rounding[l]
         });
         all_moves = from_fn(|l| all_moves[l] + share[l] * c[l]);
-        all_radii = from_fn(|l| all_radii[l] + share[l] * sizes.key_radius[l]);
+        all_radii = from_fn(|l| all_radii[l] + share[l] * sizes.key_radius.all[l]);
         all_shifts = from_fn(|l| all_shifts[l] + share[l] * (top[l] - score.hi()[l]));
         moves.push(c);
     }
@@ -404,10 +410,10 @@ fn mix<N: Number>(
         let off: Lanes = from_fn(|l| {
             let lost = lossy * key_top[l];
             let own = (steep[l] + lost * query.forms[0].size) * query.input[l]
-                + query.rounding[l] * (apart[l] + lost);
+                + query.radius.rounding[l] * (apart[l] + lost);
             // (1 − w) c for the own key and w c for all others.
             let keys = ((1.0 - 2.0 * share[l]) * c[l] + all_moves[l]).abs() + lossy * (c[l] + all_moves[l]);
-            let both = query.radius[l] * (sizes.key_radius[l] + all_radii[l]);
+            let both = query.radius.all[l] * (sizes.key_radius.all[l] + all_radii[l]);
             let rounding = (0.5 * dim as f64 + 6.0) * N::EPS * query.length[l] * 2.0 * key_top[l];
             let shift = 2.0 * N::EPS * (top[l] - score.hi()[l] + all_shifts[l]);
             let off = COVER * (scale * (own + keys + both + rounding) + shift + 5.0 * N::EXP_EPS);
@@ -418,20 +424,21 @@ fn mix<N: Number>(
         mean_off = from_fn(|l| mean_off[l] + share[l] * off[l]);
         offs.push(off);
     }
+    // e^(2τ) <= 1 + 2.3 τ up to the largest τ.
+    let growth: Lanes = worst.map(|worst| 2.3 * worst);
     let (mut moved, mut passed) = ([0.0; LANES], [0.0; LANES]);
     for ((cell, off), share) in cells.iter().zip(offs.iter()).zip(shares.iter()) {
         let apart = wide::distance(&cell.values[part.clone()], centre);
-        let radius = &cell.sizes[query.kv].value_radius;
+        let Radius { all, rounding } = &cell.sizes[query.kv].value_radius;
         moved = from_fn(|l| {
             let apart = COVER * apart[l] + lossy * value_top[l];
-            moved[l] + share[l] * (off[l] + 0.23 * mean_off[l]) * apart
+            moved[l] + share[l] * (off[l] + growth[l] * mean_off[l]) * apart
         });
-        passed = from_fn(|l| passed[l] + share[l] * radius[l]);
+        passed = from_fn(|l| passed[l] + share[l] * (rounding[l] + growth[l] * all[l]));
     }
     let n = cells.len() as f64;
     from_fn(|l| {
-        // e^0.2 < 1.23
-        let total = 1.23 * (moved[l] + passed[l]) + (n + 8.0) * N::EPS * value_top[l];
+        let total = (1.0 + growth[l]) * moved[l] + passed[l] + (n + 8.0) * N::EPS * value_top[l];
         if worst[l] <= MOST { COVER * total + TINY } else { f64::INFINITY }
     })
 }
@@ -443,10 +450,9 @@ impl<N: Number> Cell<N> {
         let all = |x: &[N]| x.iter().map(|x| x.select(lanes)).collect();
         let size = |sizes: &Sizes| Sizes {
             key: pick(&sizes.key),
-            key_radius: pick(&sizes.key_radius),
-            key_rounding: pick(&sizes.key_rounding),
+            key_radius: sizes.key_radius.select(lanes),
             value: pick(&sizes.value),
-            value_radius: pick(&sizes.value_radius),
+            value_radius: sizes.value_radius.select(lanes),
         };
         Cell {
             keys: all(&self.keys),
@@ -459,13 +465,14 @@ impl<N: Number> Cell<N> {
     /// The same in floats, each within a unit roundoff of its number.
     pub fn rounded(&self) -> Cell<Lanes> {
         let all = |x: &[N]| x.iter().map(|x| *x.hi()).collect();
-        let off = |radius: &Lanes, length: &Lanes| -> Lanes {
-            from_fn(|l| COVER * (radius[l] + ROUNDOFF_F64 * length[l]) + TINY)
+        let off = |radius: Radius, length: &Lanes| {
+            let mut radius = radius;
+            radius.add_rounding(length.map(|x| ROUNDOFF_F64 * x));
+            radius
         };
         let size = |sizes: &Sizes| Sizes {
-            key_radius: off(&sizes.key_radius, &sizes.key),
-            key_rounding: off(&sizes.key_rounding, &sizes.key),
-            value_radius: off(&sizes.value_radius, &sizes.value),
+            key_radius: off(sizes.key_radius, &sizes.key),
+            value_radius: off(sizes.value_radius, &sizes.value),
             ..*sizes
         };
         Cell {
@@ -483,8 +490,8 @@ impl Cell<Lanes> {
         let dim = self.keys.len() / self.sizes.len().max(1);
         let of = move |all: &[Lanes], h: usize| all[h * dim..(h + 1) * dim].iter().map(|x| x[lane]).collect();
         self.sizes.iter().enumerate().map(move |(h, sizes)| {
-            let key = (of(&self.keys, h), sizes.key_radius[lane]);
-            [key, (of(&self.values, h), sizes.value_radius[lane])]
+            let key = (of(&self.keys, h), sizes.key_radius.all[lane]);
+            [key, (of(&self.values, h), sizes.value_radius.all[lane])]
         })
     }
 }

@@ -1,17 +1,18 @@
 //! Linear maps with the gain and bias of the norm before them folded in, and their sizes.
 
+use std::array::from_fn;
+
 use ndarray::{Array1, ArrayView2};
 
 use super::{COVER, Column};
 use crate::model::{Linear, Norm};
-use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Weights, Wide};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// `y = W x + b`. Products of two `f32` are exact.
 #[derive(Debug)]
 pub struct Map {
-    /// `[out, in]`.
-    weights: Vec<f64>,
+    weights: Weights,
     /// As sums of two floats.
     bias: Vec<(f64, f64)>,
     /// Whether the bias is such a product itself.
@@ -31,6 +32,13 @@ pub struct Block {
     pub long: f64,
 }
 
+/// How far off a vector may be, and how much of it is rounding rather than the input's error.
+#[derive(Debug, Clone, Copy)]
+pub struct Radius {
+    pub all: Lanes,
+    pub rounding: Lanes,
+}
+
 impl Map {
     /// Folds `γ` and `β` of a norm into weights `[in, out]`: `W (γ ⊙ z + β) + b`.
     pub fn new(
@@ -45,9 +53,9 @@ impl Map {
             Some(Norm::Layer { gain, bias, .. }) => (Some(gain), bias.as_ref()),
             Some(Norm::Rms { gain, .. }) => (Some(gain), None),
         };
-        let plain: Vec<f64> = weight.t().iter().map(|&w| f64::from(w)).collect();
+        let plain = Weights::new(weight.t().iter().map(|&w| f64::from(w)).collect(), n_in);
         let gain: Vec<f64> = (0..n_in).map(|i| gain.map_or(1.0, |gain| f64::from(gain[i]))).collect();
-        let weights: Vec<f64> = plain.iter().zip(gain.iter().cycle()).map(|(w, g)| w * g).collect();
+        let weights: Vec<f64> = plain.rows().iter().zip(gain.iter().cycle()).map(|(w, g)| w * g).collect();
         let own: Vec<(f64, f64)> =
             (0..n_out).map(|o| (bias.map_or(0.0, |bias| f64::from(bias[o])), 0.0)).collect();
         let mut sizes: Vec<f64> = own.iter().map(|b| b.0.abs()).collect();
@@ -55,7 +63,7 @@ impl Map {
         if let Some(shift) = shift {
             let shift: Vec<Wide> = shift.iter().map(|&x| Wide::splat(f64::from(x))).collect();
             bias = wide::map(&plain, &bias, &shift).iter().map(|b| (b.hi[0], b.lo[0])).collect();
-            for (size, row) in sizes.iter_mut().zip(plain.chunks_exact(n_in)) {
+            for (size, row) in sizes.iter_mut().zip(plain.rows().chunks_exact(n_in)) {
                 *size += row.iter().zip(&shift).map(|(w, x)| (w * x.hi[0]).abs()).sum::<f64>();
             }
         }
@@ -72,7 +80,7 @@ impl Map {
             Block { spectral: spectral_norm(matrix), long }
         };
         let blocks = (0..n_blocks).map(block).collect();
-        Map { weights, bias, shifted: shift.is_some(), rows, blocks }
+        Map { weights: Weights::new(weights, n_in), bias, shifted: shift.is_some(), rows, blocks }
     }
 
     /// The same for a layer's map.
@@ -82,13 +90,13 @@ impl Map {
 
     /// `[out, in]`.
     pub fn weights(&self) -> ArrayView2<'_, f64> {
-        let shape = (self.rows.len(), self.weights.len() / self.rows.len());
-        ArrayView2::from_shape(shape, &self.weights).expect("a weight for each input and output")
+        let shape = (self.rows.len(), self.weights.n_inputs());
+        ArrayView2::from_shape(shape, self.weights.rows()).expect("a weight for each input and output")
     }
 
     /// Error of an entry, as a part of its row's length times the input's.
     pub fn eps<N: Number>(&self) -> f64 {
-        N::product_eps(self.weights.len() / self.rows.len()) * if self.shifted { 2.0 } else { 1.0 }
+        N::product_eps(self.weights.n_inputs()) * if self.shifted { 2.0 } else { 1.0 }
     }
 
     /// `W x + b` without radii.
@@ -96,20 +104,33 @@ impl Map {
         wide::map(&self.weights, &self.bias, &x.x)
     }
 
-    /// Radius of each block of outputs.
-    pub fn radii<N: Number>(&self, x: &Column<N>) -> Vec<Lanes> {
-        let (reach, eps) = (x.reach(), self.eps::<N>());
+    /// Radius of each block of outputs; `reach` is that of `x`.
+    pub fn radii<N: Number>(&self, x: &Column<N>, reach: Lanes) -> Vec<Radius> {
+        let eps = self.eps::<N>();
         let of_block = |block: &Block| {
-            let radius = |l: usize| block.spectral * x.radius[l] + eps * block.long * reach[l];
-            let radii: Lanes = std::array::from_fn(|l| COVER * radius(l) + TINY);
-            radii
+            let rounding: Lanes = from_fn(|l| COVER * eps * block.long * reach[l] + TINY);
+            Radius { all: from_fn(|l| COVER * block.spectral * x.radius[l] + rounding[l]), rounding }
         };
         self.blocks.iter().map(of_block).collect()
     }
 
     /// `W x + b` for a map with one block.
     pub fn apply<N: Number>(&self, x: &Column<N>) -> Column<N> {
-        let radius = self.radii(x).first().copied().unwrap_or([f64::INFINITY; LANES]);
+        let radius = self.radii(x, x.reach()).first().map_or([f64::INFINITY; LANES], |radius| radius.all);
         Column { x: self.middles(x), radius }
+    }
+}
+
+impl Radius {
+    /// Takes another rounding into account.
+    pub fn add_rounding(&mut self, more: Lanes) {
+        for radius in [&mut self.all, &mut self.rounding] {
+            *radius = from_fn(|l| COVER * (radius[l] + more[l]) + TINY);
+        }
+    }
+
+    /// Those in these lanes.
+    pub fn select(&self, lanes: [usize; LANES]) -> Radius {
+        Radius { all: from_fn(|l| self.all[lanes[l]]), rounding: from_fn(|l| self.rounding[lanes[l]]) }
     }
 }

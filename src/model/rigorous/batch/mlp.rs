@@ -8,13 +8,16 @@
 //!
 //! (for ReLU `m = s'(ĝ)` unless the sign is in doubt). `(δ, ν) = G e + ε`, with `e` the error of the input and `ε` that of
 //! rounding, each entry at most `eps ‖row‖ ‖input‖`. The output is off by `D (A ⊙ δ + B ⊙ ν)`. Its part in `e` is a matrix
-//! whose squared Frobenius norm is a [quadratic form](Form) of `(A, B)`, with the matrix `DᵀD ⊙ GGᵀ`; the
+//! whose squared Frobenius norm is a [quadratic form](Form) of `(A, B)`, with the matrix `H = DᵀD ⊙ GGᵀ`; the
 //! other part is at most `‖D‖` times a sum of squares. Without a gate `û = 1` and `B` is absent.
+//!
+//! Entry `i` of `(A, B)` is measured in units of `1/s_i`, with `s_i` about the root of `H_ii`: rows of `G` and columns of `D` differ
+//! much in length, and a neuron that says little should not count as one that says much.
 
 use std::array::from_fn;
 
 use multiversion::multiversion;
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, concatenate};
 
 use super::maps::Map;
 use super::{COVER, Centring, Column};
@@ -43,14 +46,23 @@ pub struct Neurons {
     form: Form,
 }
 
-/// `Σ c_i (v_i·x)² + rest |x|²`, an upper bound of a quadratic form.
+/// `Σ c_i (v_i·x)² + rest |x|²`, an upper bound of a quadratic form of `x = s ⊙ (A, B)`.
 #[derive(Debug)]
 struct Form {
-    /// `√c_i v_i`, for each neuron the entries of `A` and of `B`.
-    directions: Vec<[[f64; DIRECTIONS]; 2]>,
+    /// For each neuron what belongs to its entries of `A` and of `B`.
+    entries: Vec<[Entry; 2]>,
     rest: f64,
     /// Upper bound on the largest eigenvalue.
     most: f64,
+}
+
+/// One entry of a form's argument.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    /// `s`.
+    scale: f64,
+    /// `√c_i v_i s`.
+    directions: [f64; DIRECTIONS],
 }
 
 /// An activation.
@@ -67,7 +79,7 @@ struct Sums {
     /// The part of the form's sum along each direction, and of squares, for the slopes at the computed arguments.
     directions: [Lanes; DIRECTIONS],
     squares: Lanes,
-    /// Squares of how far `(A, B)` may be from these.
+    /// Squares of how far `s ⊙ (A, B)` may be from these.
     off: Lanes,
     /// Squares of `|A| ‖row‖ + |B| ‖row'‖`.
     rows: Lanes,
@@ -101,14 +113,14 @@ impl Neurons {
         let off: Lanes = from_fn(|l| COVER * (z.radius[l] + eps * reach[l]));
         let mut hidden = self.gate.as_ref().unwrap_or(&self.up).middles(&z);
         let ups = self.gate.as_ref().map(|_| self.up.middles(&z));
-        let sums = fire(self.curve, &mut hidden, ups.as_deref(), (&self.rows, &self.form.directions), off);
+        let sums = fire(self.curve, &mut hidden, ups.as_deref(), (&self.rows, &self.form.entries), off);
         let hidden = Column { x: hidden, radius: [0.0; LANES] };
         let (height, down) = (hidden.reach(), self.down.blocks[0]);
         let rounding = self.down.eps::<N>() * down.long;
         let radius = from_fn(|l| {
             let along: f64 = sums.directions.iter().map(|d| d[l] * d[l]).sum();
             let near = (along + self.form.rest * sums.squares[l]).sqrt();
-            // No direction is longer than the root of the trace, which is at most MOST times the largest eigenvalue.
+            // No direction is longer than the root of twice the trace, and that is at most MOST times the largest eigenvalue.
             let rounding_of_form = 1e-9 * (self.form.most * sums.squares[l]).sqrt();
             let steep = COVER * (near + rounding_of_form + (self.form.most * sums.off[l]).sqrt());
             let rows = COVER * sums.rows[l].sqrt();
@@ -157,13 +169,12 @@ fn fire<N: Number>(
     curve: Curve,
     arguments: &mut [N],
     ups: Option<&[N]>,
-    (rows, directions): (&[[f64; 2]], &[[[f64; DIRECTIONS]; 2]]),
+    (rows, entries): (&[[f64; 2]], &[[Entry; 2]]),
     off: Lanes,
 ) -> Sums {
     let zero = [0.0; LANES];
     let mut sums = Sums { directions: [zero; DIRECTIONS], squares: zero, off: zero, rows: zero, size: zero };
-    for (k, ((x, [row, other]), [for_a, for_b])) in arguments.iter_mut().zip(rows).zip(directions).enumerate()
-    {
+    for (k, ((x, [row, other]), [of_a, of_b])) in arguments.iter_mut().zip(rows).zip(entries).enumerate() {
         let at = *x.hi();
         let (value, slope) = activated(curve.wave, *x);
         let moved: Lanes = from_fn(|l| row * off[l]);
@@ -181,11 +192,14 @@ fn fire<N: Number>(
             *x = value;
             (a, b, off_a, off_b, size) = (slope, zero, change, zero, at);
         }
-        for (sum, (in_a, in_b)) in sums.directions.iter_mut().zip(for_a.iter().zip(for_b)) {
+        for (sum, (in_a, in_b)) in
+            sums.directions.iter_mut().zip(of_a.directions.iter().zip(&of_b.directions))
+        {
             *sum = from_fn(|l| sum[l] + a[l] * in_a + b[l] * in_b);
         }
-        sums.squares = from_fn(|l| sums.squares[l] + a[l] * a[l] + b[l] * b[l]);
-        sums.off = from_fn(|l| sums.off[l] + off_a[l] * off_a[l] + off_b[l] * off_b[l]);
+        let (in_a, in_b) = (of_a.scale * of_a.scale, of_b.scale * of_b.scale);
+        sums.squares = from_fn(|l| sums.squares[l] + in_a * (a[l] * a[l]) + in_b * (b[l] * b[l]));
+        sums.off = from_fn(|l| sums.off[l] + in_a * (off_a[l] * off_a[l]) + in_b * (off_b[l] * off_b[l]));
         let both: Lanes = from_fn(|l| (a[l].abs() + off_a[l]) * row + (b[l].abs() + off_b[l]) * other);
         sums.rows = from_fn(|l| sums.rows[l] + both[l] * both[l]);
         sums.size = from_fn(|l| sums.size[l] + size[l] * size[l]);
@@ -194,30 +208,32 @@ fn fire<N: Number>(
 }
 
 impl Form {
-    /// The form of `DᵀD ⊙ GGᵀ`. Its largest eigenvalue is at most the largest diagonal entry of one factor times that of the
-    /// other (Schur 1911); where the matrix is small, what is left after taking its main directions out is measured.
+    /// The form of `DᵀD ⊙ GGᵀ`. Its largest eigenvalue is at most the largest diagonal entry of one factor times the largest
+    /// eigenvalue of the other (Schur 1911); where the matrix is small, what is left after taking its main directions out is measured.
     fn new(gate: Option<&Map>, up: &Map, down: &Map) -> Form {
-        let width = |map: &Map| map.blocks[0].spectral;
-        let inputs = gate.map_or(width(up), |gate| width(gate).hypot(width(up)));
-        let d = down.weights();
-        let longest = d.columns().into_iter().map(|c| nonnegative_sum(c.dot(&c))).fold(0.0, f64::max);
-        let estimate = COVER * longest * inputs * inputs;
-        let n = up.rows.len();
-        let mut form = Form { directions: vec![[[0.0; DIRECTIONS]; 2]; n], rest: estimate, most: estimate };
-        let arguments = if gate.is_some() { 2 * n } else { n };
-        if arguments > MOST {
-            return form;
-        }
         let twice = |x: ArrayView2<f64>, y: Option<ArrayView2<f64>>| {
             let parts: Vec<ArrayView2<f64>> = [Some(x), y].into_iter().flatten().collect();
             concatenate(Axis(0), &parts).expect("parts of the same width")
         };
-        let g = twice(gate.unwrap_or(up).weights(), gate.map(|_| up.weights()));
-        let d = twice(d.t(), gate.map(|_| d.t()));
+        let mut g = twice(gate.unwrap_or(up).weights(), gate.map(|_| up.weights()));
+        let down = down.weights();
+        let mut d = twice(down.t(), gate.map(|_| down.t()));
+        // Rows of both of length one, but for rounding, or zero.
+        let scales: Vec<f64> = [&mut g, &mut d].map(unit_rows).concat();
+        let (n, arguments) = (up.rows.len(), g.nrows());
+        let scale = |k: usize| scales[k] * scales[arguments + k];
+        let mut entries = vec![[Entry::default(); 2]; n];
+        for k in 0..arguments {
+            entries[k % n][k / n].scale = scale(k);
+        }
+        let estimate = COVER * spectral_norm(g.view()).min(spectral_norm(d.view())).powi(2);
+        let mut form = Form { entries, rest: estimate, most: estimate };
+        if arguments > MOST {
+            return form;
+        }
         let matrix = g.dot(&g.t()) * d.dot(&d.t());
         // Each entry of the two products errs by at most γ of the lengths of its rows, and so do those of what is taken out.
-        let lengths = |x: &Array2<f64>| x.map_axis(Axis(1), |row| row.dot(&row));
-        let trace = nonnegative_sum((lengths(&g) * lengths(&d)).sum());
+        let trace = arguments as f64;
         let error = 8.0 * gamma(g.ncols().max(d.ncols()) + 2 * DIRECTIONS + 4, ROUNDOFF_F64) * trace;
         let directions = main_directions(&matrix);
         let mut rest = matrix.clone();
@@ -226,17 +242,29 @@ impl Form {
             rest = rest - column.dot(&column.t());
         }
         let [rest, most] = [&rest, &matrix].map(|m| nonnegative_sum(spectral_norm(m.view()) + error));
-        if rest <= estimate && directions.iter().all(|v| v.dot(v) <= trace) {
+        if rest <= estimate && directions.iter().all(|v| v.dot(v) <= 2.0 * trace) {
             form.rest = rest;
             for (i, v) in directions.iter().enumerate() {
                 for (k, &x) in v.iter().enumerate() {
-                    form.directions[k % n][k / n][i] = x;
+                    form.entries[k % n][k / n].directions[i] = x * scale(k);
                 }
             }
         }
         form.most = most.min(estimate);
         form
     }
+}
+
+/// Divides each row by its length; these.
+fn unit_rows(x: &mut Array2<f64>) -> Vec<f64> {
+    let unit = |mut row: ArrayViewMut1<f64>| {
+        let length = row.dot(&row).sqrt();
+        // Rows that are next to nothing stay as they are.
+        let length = if length > TINY && length.is_finite() { length } else { 1.0 };
+        row /= length;
+        length
+    };
+    x.rows_mut().into_iter().map(unit).collect()
 }
 
 /// `√c_i v_i` for about the largest eigenvectors of a positive semidefinite matrix, by power iteration; `c_i` is by how much
@@ -263,4 +291,49 @@ fn main_directions(matrix: &Array2<f64>) -> Vec<Array1<f64>> {
     }
     let Some((next, _)) = found.pop() else { return Vec::new() };
     found.into_iter().map(|(value, v)| v * (value - next).max(0.0).sqrt()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Linear;
+
+    proptest! {
+        #[test]
+        fn forms_bound_frobenius_norms(
+            entries in prop::collection::vec(-1.0f32..1.0, 3 * 54),
+            sizes in prop::collection::vec(prop_oneof![Just(0.0f32), Just(1e-12), 0.01f32..10.0], 9),
+            arguments in prop::collection::vec(-3.0f64..3.0, 18),
+            gated in any::<bool>(),
+        ) {
+            // Nine neurons between six inputs and six outputs; rows of very different lengths.
+            let map = |k: usize, shape: (usize, usize), scaled: bool| {
+                let part = &entries[54 * k..54 * (k + 1)];
+                let mut weight = Array2::from_shape_vec(shape, part.to_vec()).unwrap();
+                if scaled {
+                    weight.columns_mut().into_iter().zip(&sizes).for_each(|(mut column, s)| column *= *s);
+                }
+                Map::folded(&Linear { weight, bias: None }, None, 1)
+            };
+            let (up, gate, down) = (map(0, (6, 9), true), map(1, (6, 9), false), map(2, (9, 6), false));
+            let gate = gated.then_some(&gate);
+            let form = Form::new(gate, &up, &down);
+            let (mut along, mut squares, mut matrix) = ([0.0; DIRECTIONS], 0.0, Array2::<f64>::zeros((6, 6)));
+            for (k, x) in arguments.iter().take(if gated { 18 } else { 9 }).enumerate() {
+                let entry = &form.entries[k % 9][k / 9];
+                along.iter_mut().zip(&entry.directions).for_each(|(sum, d)| *sum += d * x);
+                squares += (entry.scale * x).powi(2);
+                let row = if k < 9 { gate.unwrap_or(&up) } else { &up }.weights().row(k % 9).to_owned();
+                let column = down.weights().column(k % 9).to_owned().insert_axis(Axis(1));
+                matrix = matrix + column.dot(&row.insert_axis(Axis(0))) * *x;
+            }
+            let exact = matrix.iter().map(|x| x * x).sum::<f64>();
+            let bound = along.iter().map(|x| x * x).sum::<f64>() + form.rest * squares;
+            prop_assert!(exact <= bound * (1.0 + 1e-9) + 1e-30, "{exact} {bound}");
+            prop_assert!(exact <= form.most * squares * (1.0 + 1e-9) + 1e-30);
+            prop_assert!(form.rest <= form.most);
+        }
+    }
 }

@@ -1,0 +1,210 @@
+//! How far errors of mixtures and of values move what the heads of a layer add.
+//!
+//! A head adds `W_h m` for its mixture `m = Σ w_j v_j`, with values `v_j = V x_j + b`. Errors `|δ_h|` of mixtures, whatever their
+//! directions, add up to at most
+//!
+//! ```text
+//! |Σ W_h δ_h| <= min(‖W‖ |δ|, (Σ |δ_h| |δ_g| ‖W_hᵀ W_g‖)^(1/2)).
+//! ```
+//!
+//! An error `e` of one input `x_j` reaches all heads at once. It moves the sum by `Σ w_h W_h V_h e`, with `w_h` the weight of the position:
+//!
+//! ```text
+//! ‖Σ w_h W_h V_h‖ <= min(‖Σ w_h W_h V_h‖_F, |a| ‖Σ W_h V_h‖ + ‖Σ (w_h − a) W_h V_h‖_F)
+//! ```
+//!
+//! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h`.
+
+use std::array::from_fn;
+
+use ndarray::{Array2, ArrayView2, s};
+
+use super::COVER;
+use super::maps::Map;
+use crate::num::gamma::{ROUNDOFF_F64, gamma};
+use crate::num::wide::{LANES, Lanes, TINY};
+use crate::num::{nonnegative_sum, spectral_norm};
+
+/// Relative errors of weights and of their means.
+const LOSSY: f64 = 1e-13;
+
+/// What a layer's output map does to errors of its heads.
+#[derive(Debug)]
+pub struct Outlet {
+    /// `‖W‖`, at most.
+    spectral: f64,
+    /// `‖W_hᵀ W_g‖`, at most: `[heads, heads]`.
+    products: Vec<f64>,
+    /// Inner products of the `W_h V_h`: `[heads, heads]`.
+    inner: Vec<f64>,
+    /// `‖W_h‖_F ‖V_h‖_F`, at most.
+    sizes: Vec<f64>,
+    /// Covers the rounding of forms, as a part of `(Σ w_h sizes_h)²`.
+    slack: f64,
+    /// `‖Σ W_h V_h‖`, at most.
+    together: f64,
+}
+
+impl Outlet {
+    /// For the maps to values, with a block per key head, and from mixtures.
+    pub fn new(value: &Map, output: &Map, n_heads: usize) -> Outlet {
+        let dim = output.weights().ncols() / n_heads;
+        let shared = n_heads / value.blocks.len();
+        let out = |h: usize| output.weights().slice_move(s![.., h * dim..(h + 1) * dim]);
+        let of_value =
+            |h: usize| value.weights().slice_move(s![h / shared * dim..(h / shared + 1) * dim, ..]);
+        let size = |x: ArrayView2<f64>| COVER * nonnegative_sum(x.iter().map(|x| x * x).sum()).sqrt();
+        // Products err by γ of the sizes of their factors, in the Frobenius norm.
+        let (width, inputs) = output.weights().dim();
+        let g = gamma(width.max(inputs) + value.weights().ncols() + 4, ROUNDOFF_F64);
+        let pairs = || (0..n_heads).flat_map(|h| (0..n_heads).map(move |k| (h, k)));
+        let product = |(h, k): (usize, usize)| {
+            spectral_norm(out(h).t().dot(&out(k)).view()) + g * size(out(h)) * size(out(k))
+        };
+        let through: Vec<Array2<f64>> = (0..n_heads).map(|h| out(h).dot(&of_value(h))).collect();
+        let sizes: Vec<f64> = (0..n_heads).map(|h| COVER * size(out(h)) * size(of_value(h))).collect();
+        let sum = through.iter().fold(Array2::zeros((width, value.weights().ncols())), |sum, x| sum + x);
+        let off = g * (n_heads as f64 + 1.0) * sizes.iter().sum::<f64>();
+        Outlet {
+            spectral: output.blocks[0].spectral,
+            products: pairs().map(|pair| COVER * product(pair)).collect(),
+            inner: pairs().map(|(h, k)| (&through[h] * &through[k]).sum()).collect(),
+            sizes,
+            slack: 8.0 * gamma(2 * (width + inputs + n_heads) * (width + inputs), ROUNDOFF_F64),
+            together: COVER * (spectral_norm(sum.view()) + off),
+        }
+    }
+
+    /// How far errors of the mixtures, one a head, move the output.
+    pub fn mixtures(&self, errors: &[Lanes]) -> Lanes {
+        let (mut squares, mut form) = ([0.0; LANES], [0.0; LANES]);
+        for (row, x) in self.products.chunks_exact(errors.len()).zip(errors) {
+            let mut inner = [0.0; LANES];
+            for (&p, y) in row.iter().zip(errors) {
+                inner = from_fn(|l| inner[l] + p * y[l]);
+            }
+            form = from_fn(|l| form[l] + inner[l] * x[l]);
+            squares = from_fn(|l| squares[l] + x[l] * x[l]);
+        }
+        // A minimum drops a NaN.
+        from_fn(|l| {
+            let known = 0.0 * squares[l];
+            COVER * ((self.spectral * squares[l].sqrt()).min(form[l].sqrt()) + known) + TINY
+        })
+    }
+
+    /// How far an error of one input moves the output, as a part of its length; `weight` says which weight each head gives it.
+    pub fn input(&self, weight: impl Fn(usize) -> Lanes) -> Lanes {
+        let n = self.sizes.len();
+        let (mut sum, mut size) = ([0.0; LANES], [0.0; LANES]);
+        for (h, s) in self.sizes.iter().enumerate() {
+            let w = weight(h);
+            sum = from_fn(|l| sum[l] + w[l]);
+            size = from_fn(|l| size[l] + s * w[l].abs());
+        }
+        let mean: Lanes = sum.map(|sum| sum / n as f64);
+        let (mut all, mut apart) = ([0.0; LANES], [0.0; LANES]);
+        for (h, row) in self.inner.chunks_exact(n).enumerate() {
+            let (mut inner, mut less) = ([0.0; LANES], [0.0; LANES]);
+            for (k, &p) in row.iter().enumerate() {
+                let w = weight(k);
+                inner = from_fn(|l| inner[l] + p * w[l]);
+                less = from_fn(|l| less[l] + p * (w[l] - mean[l]));
+            }
+            let w = weight(h);
+            all = from_fn(|l| all[l] + inner[l] * w[l]);
+            apart = from_fn(|l| apart[l] + less[l] * (w[l] - mean[l]));
+        }
+        let reach: f64 = self.sizes.iter().sum();
+        from_fn(|l| {
+            let slack = |size: f64| self.slack * size * size;
+            let mean_size = size[l] + mean[l].abs() * reach;
+            let direct = (all[l].abs() + slack(size[l])).sqrt();
+            let split = self.together * mean[l].abs() + (apart[l].abs() + slack(mean_size)).sqrt();
+            let known = 0.0 * (direct + split);
+            COVER * (direct.min(split) + LOSSY * mean_size + known) + TINY
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array1;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Linear;
+
+    /// Four heads of three dimensions, two for each head of values, between five inputs and seven outputs.
+    fn maps(entries: &[f32]) -> [Map; 2] {
+        let map = |shape: (usize, usize), entries: &[f32], n| {
+            let weight = Array2::from_shape_vec(shape, entries[..shape.0 * shape.1].to_vec()).unwrap();
+            Map::folded(&Linear { weight, bias: None }, None, n)
+        };
+        [map((5, 6), entries, 2), map((12, 7), &entries[30..], 1)]
+    }
+
+    fn norm(x: &Array1<f64>) -> f64 {
+        x.dot(x).sqrt()
+    }
+
+    proptest! {
+        #[test]
+        fn no_error_moves_further(
+            entries in prop::collection::vec(-1.0f32..1.0, 30 + 84),
+            weights in prop::collection::vec(0.0f64..1.0, 4),
+            alike in any::<bool>(),
+            errors in prop::collection::vec(prop_oneof![Just(0.0), 0.0f64..1.0, 1e-12f64..1e-9], 4),
+        ) {
+            let [value, output] = maps(&entries);
+            let outlet = Outlet::new(&value, &output, 4);
+            let of_head = |h: usize| output.weights().slice_move(s![.., 3 * h..3 * h + 3]);
+            let of_value = |h: usize| value.weights().slice_move(s![h / 2 * 3..h / 2 * 3 + 3, ..]);
+            let weight = |h: usize| if alike { weights[0] } else { weights[h] };
+            let together = (0..4).fold(Array2::zeros((7, 5)), |sum, h| sum + of_head(h).dot(&of_value(h)) * weight(h));
+            let bound = outlet.input(|h| [weight(h); LANES])[3];
+            // The direction that is stretched most.
+            let mut e = Array1::ones(5);
+            for _ in 0..50 {
+                let next = together.t().dot(&together.dot(&e));
+                let length = norm(&next);
+                e = if length > 0.0 { next / length } else { e };
+            }
+            let stretched = norm(&together.dot(&e)) / norm(&e);
+            prop_assert!(stretched <= bound, "{stretched} {bound}");
+            let frobenius = together.iter().map(|x| x * x).sum::<f64>().sqrt();
+            prop_assert!(bound <= 1.001 * frobenius + 1e-9, "{bound} {frobenius}");
+            if alike {
+                prop_assert!(bound <= 1.2 * stretched + 1e-9, "{bound} {stretched}");
+            }
+
+            let bound = outlet.mixtures(&errors.iter().map(|&e| [e; LANES]).collect::<Vec<_>>())[5];
+            // Errors in the directions that reach furthest along a sum, again and again.
+            let mut sum = Array1::ones(7);
+            for _ in 0..50 {
+                sum = (0..4).fold(Array1::zeros(7), |all, h| {
+                    let along = of_head(h).t().dot(&sum);
+                    let length = norm(&along);
+                    let error = if length > 0.0 { along * (errors[h] / length) } else { along };
+                    all + of_head(h).dot(&error)
+                });
+            }
+            prop_assert!(norm(&sum) <= bound, "{} {bound}", norm(&sum));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stays_unknown() {
+        let entries: Vec<f32> = (0..114).map(|i| (i as f32).sin()).collect();
+        let [value, output] = maps(&entries);
+        let outlet = Outlet::new(&value, &output, 4);
+        for lost in [f64::NAN, f64::INFINITY] {
+            let mut errors = [[0.1; LANES]; 4];
+            errors[2][1] = lost;
+            let moved = outlet.mixtures(&errors);
+            assert!(!moved[1].is_finite() && moved[0].is_finite());
+            let passed = outlet.input(|h| errors[h]);
+            assert!(!passed[1].is_finite() && passed[0].is_finite());
+        }
+    }
+}
