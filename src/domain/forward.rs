@@ -54,7 +54,7 @@ impl Known {
 fn evaluated<N: Number>(network: &Network<'_>, tokens: &[TokenId]) -> (Vec<Vec<Sources>>, f64) {
     let (mut packet, mut layers, mut largest) = (Packet::<N>::default(), Vec::new(), 0.0f64);
     for &token in tokens {
-        // Nobody asks for logits here, and the eight prefixes are the same.
+        // Nobody asks for logits here, and the sixteen prefixes are the same.
         let _ = network.exact.extend(&mut packet, [token; LANES], false);
         let own = packet.last();
         layers.resize(own.len(), Vec::new());

@@ -1,4 +1,4 @@
-//! Probabilities of all tokens after eight prefixes at once, from logits that are known up to a common radius.
+//! Probabilities of all tokens after sixteen prefixes at once, from logits that are known up to a common radius.
 //!
 //! A common shift changes nothing, and moving all logits by at most `r` changes a probability by a factor within `e^(±2r)`.
 //! With `D` the greatest distance of two logits, at most 700 or else cut, a power errs by `D u` and `EXP_EPS`, the sum of
@@ -10,7 +10,7 @@ use multiversion::multiversion;
 
 use super::elementary::exp;
 use super::interval::{Interval, up};
-use super::wide::{LANES, Lanes, Number};
+use super::wide::{LANES, Lanes, Number, each};
 
 /// Largest radius of the logits.
 const MOST: f64 = 20.0;
@@ -35,14 +35,14 @@ impl Softmax {
     pub fn new(middles: Vec<Lanes>, radius: &Lanes) -> Softmax {
         let mut powers = middles;
         let (totals, range) = powers_of(&mut powers);
-        let spread: Lanes = from_fn(|l| {
+        let spread: Lanes = each(|l| {
             let roundings = (powers.len() as f64 + 2.0 * range[l].min(750.0) + 40.0) * f64::EPSILON;
             let moved = exp(Interval::point(up(2.0 * radius[l]))).hi();
             let known = radius[l] <= MOST && range[l].is_finite() && roundings < 0.01;
             // 1/(1 − x) <= 1 + 1.02 x.
             if known { up(moved * up(1.0 + 1.02 * roundings)) } else { f64::NAN }
         });
-        let totals = from_fn(|l| if spread[l].is_finite() { totals[l] } else { f64::NAN });
+        let totals = each(|l| if spread[l].is_finite() { totals[l] } else { f64::NAN });
         Softmax { powers, totals, spread }
     }
 
@@ -64,7 +64,7 @@ impl Softmax {
 
     /// For each `(token, floor)` the lanes, as bits, in which the probability may reach the floor.
     #[must_use]
-    pub fn reaching(&self, tokens: &[(usize, f64)]) -> Vec<u8> {
+    pub fn reaching(&self, tokens: &[(usize, f64)]) -> Vec<u16> {
         reaching(&self.powers, &self.totals, &self.spread, tokens)
     }
 }
@@ -74,32 +74,32 @@ impl Softmax {
 fn powers_of(logits: &mut [Lanes]) -> (Lanes, Lanes) {
     let (mut top, mut least, mut sum) = ([f64::NEG_INFINITY; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
     for x in logits.iter() {
-        top = from_fn(|l| if x[l] > top[l] { x[l] } else { top[l] });
-        least = from_fn(|l| if x[l] < least[l] { x[l] } else { least[l] });
+        top = each(|l| if x[l] > top[l] { x[l] } else { top[l] });
+        least = each(|l| if x[l] < least[l] { x[l] } else { least[l] });
     }
     let mut lost = [0.0; LANES];
     for x in logits.iter_mut() {
         // Zero for a number, else NaN.
-        lost = from_fn(|l| lost[l] + 0.0 * x[l]);
-        *x = Lanes::exp(from_fn(|l| x[l] - top[l]));
-        sum = from_fn(|l| sum[l] + x[l]);
+        lost = each(|l| lost[l] + 0.0 * x[l]);
+        *x = Lanes::exp(each(|l| x[l] - top[l]));
+        sum = each(|l| sum[l] + x[l]);
     }
-    (sum, from_fn(|l| top[l] - least[l] + lost[l]))
+    (sum, each(|l| top[l] - least[l] + lost[l]))
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-fn reaching(powers: &[Lanes], totals: &Lanes, spread: &Lanes, tokens: &[(usize, f64)]) -> Vec<u8> {
+fn reaching(powers: &[Lanes], totals: &Lanes, spread: &Lanes, tokens: &[(usize, f64)]) -> Vec<u16> {
     // Rounding down what is compared with covers the roundings of both sides.
-    let least: Lanes = from_fn(|l| totals[l] / spread[l] * (1.0 - 1e-14));
-    let lost: Lanes = from_fn(|l| LOST * totals[l]);
+    let least: Lanes = each(|l| totals[l] / spread[l] * (1.0 - 1e-14));
+    let lost: Lanes = each(|l| LOST * totals[l]);
     let mut out = Vec::with_capacity(tokens.len());
     for &(token, floor) in tokens {
         let power = &powers[token];
-        let mut bits = 0u8;
+        let mut bits = 0u16;
         // A NaN reaches everything.
         let above: [bool; LANES] = from_fn(|l| !(power[l] + lost[l] < floor * least[l]));
         for (l, above) in above.into_iter().enumerate() {
-            bits |= u8::from(above) << l;
+            bits |= u16::from(above) << l;
         }
         out.push(bits);
     }
@@ -114,15 +114,18 @@ mod tests {
 
     #[test]
     fn what_is_not_known_gives_nothing() {
-        let mut middles = vec![[0.0; LANES]; 2];
-        middles[1] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0, 0.0, 0.0, 1.0];
-        let softmax = Softmax::new(middles, &[0.0, 0.0, 0.0, f64::NAN, f64::INFINITY, 1e3, 0.0, 1.0]);
+        let (mut middles, mut radius) = (vec![[0.0; LANES]; 2], [0.0; LANES]);
+        middles[1][..3].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
+        middles[1][7] = 1.0;
+        radius[3..8].copy_from_slice(&[f64::NAN, f64::INFINITY, 1e3, 0.0, 1.0]);
+        let softmax = Softmax::new(middles, &radius);
         for lane in 0..6 {
             assert!(!softmax.knows(lane), "lane {lane}");
             assert_eq!((softmax.at(0, lane).lo(), softmax.at(0, lane).hi()), (0.0, 1.0));
         }
         assert!(softmax.knows(6) && softmax.knows(7));
-        assert_eq!(softmax.reaching(&[(0, 0.9), (0, 0.5)]), [0b1011_1111, 0b1111_1111]);
+        // In the lanes from the eighth on both tokens are as likely as not.
+        assert_eq!(softmax.reaching(&[(0, 0.9), (0, 0.5)]), [0b1011_1111, 0xffff]);
     }
 
     proptest! {
@@ -141,8 +144,8 @@ mod tests {
                 let (p, bounds) = (num::exp(x) / sum, softmax.at(t, 3));
                 prop_assert!(bounds.lo() <= p.hi() && p.lo() <= bounds.hi(), "{p} outside {bounds}");
                 let reaches = softmax.reaching(&[(t, floor)])[0];
-                prop_assert!(reaches == 0xff || reaches == 0 && p.lo() < floor && bounds.hi() < floor * 1.000_001);
-                prop_assert!(reaches == 0xff || bounds.hi() <= floor * (1.0 + 1e-12));
+                prop_assert!(reaches == 0xffff || reaches == 0 && p.lo() < floor && bounds.hi() < floor * 1.000_001);
+                prop_assert!(reaches == 0xffff || bounds.hi() <= floor * (1.0 + 1e-12));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Eight numbers at once in double-double arithmetic: some 106 bits each, at vector speed.
+//! Sixteen numbers at once in double-double arithmetic: some 106 bits each, at vector speed.
 //!
 //! A number is the exact sum of two floats, `hi + lo` with `|lo| <= ulp(hi)/2`. Algorithms and bounds: Dekker 1971; Joldes,
 //! Muller, Popescu, *Tight and rigorous error bounds for basic building blocks of double-word arithmetic* (2017), theorems
@@ -14,17 +14,16 @@ mod normal;
 mod single;
 mod weights;
 
-use std::array::from_fn;
 use std::fmt::Debug;
 
 use super::precise::Precise;
 pub use kernels::{
-    Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate,
+    Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate, rounded,
 };
 pub use weights::Weights;
 
 /// Numbers in a [`Wide`].
-pub const LANES: usize = 8;
+pub const LANES: usize = 16;
 /// Absolute error of a whole kernel by underflow, with room to spare: a length computed from squares that underflow lacks
 /// `√(n 2^−1074)` at most.
 pub const TINY: f64 = 1e-150;
@@ -32,7 +31,16 @@ pub const TINY: f64 = 1e-150;
 /// A float per lane.
 pub type Lanes = [f64; LANES];
 
-/// Eight numbers of some precision.
+/// The same for every lane. Unlike the library's, it is inlined wherever it stands, and so compiled for the instructions of the
+/// kernel around it.
+#[inline(always)]
+pub fn each(of: impl Fn(usize) -> f64) -> Lanes {
+    let mut out = [0.0; LANES];
+    out.iter_mut().enumerate().for_each(|(l, out)| *out = of(l));
+    out
+}
+
+/// Sixteen numbers of some precision.
 ///
 /// Law: every operation errs by at most [`Number::EPS`] of its result, sums and products by half of that, exponentials by
 /// [`Number::EXP_EPS`].
@@ -91,7 +99,7 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     }
 }
 
-/// Eight double-double numbers.
+/// Sixteen double-double numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[must_use]
 pub struct Wide {
@@ -104,16 +112,16 @@ pub struct Wide {
 /// `a + b` exactly, as a float and its error (Knuth 1969).
 #[inline(always)]
 fn two_sum(a: Lanes, b: Lanes) -> (Lanes, Lanes) {
-    let s: Lanes = from_fn(|l| a[l] + b[l]);
-    let t: Lanes = from_fn(|l| s[l] - a[l]);
-    (s, from_fn(|l| (a[l] - (s[l] - t[l])) + (b[l] - t[l])))
+    let s: Lanes = each(|l| a[l] + b[l]);
+    let t: Lanes = each(|l| s[l] - a[l]);
+    (s, each(|l| (a[l] - (s[l] - t[l])) + (b[l] - t[l])))
 }
 
 /// The same where `|a| >= |b|` or `a = 0` (Dekker 1971).
 #[inline(always)]
 fn fast_two_sum(a: Lanes, b: Lanes) -> Wide {
-    let s: Lanes = from_fn(|l| a[l] + b[l]);
-    Wide { hi: s, lo: from_fn(|l| b[l] - (s[l] - a[l])) }
+    let s: Lanes = each(|l| a[l] + b[l]);
+    Wide { hi: s, lo: each(|l| b[l] - (s[l] - a[l])) }
 }
 
 /// `EPS` is `2^−100`.
@@ -146,7 +154,7 @@ impl Number for Wide {
 
     #[inline(always)]
     fn within(self, cut: Lanes, inside: Lanes) -> Wide {
-        Wide { hi: cut, lo: from_fn(|l| inside[l] * self.lo[l]) }
+        Wide { hi: cut, lo: each(|l| inside[l] * self.lo[l]) }
     }
 
     #[inline(always)]
@@ -155,41 +163,41 @@ impl Number for Wide {
     }
 
     fn select(&self, lanes: [usize; LANES]) -> Wide {
-        Wide { hi: from_fn(|l| self.hi[lanes[l]]), lo: from_fn(|l| self.lo[lanes[l]]) }
+        Wide { hi: each(|l| self.hi[lanes[l]]), lo: each(|l| self.lo[lanes[l]]) }
     }
 
     #[inline(always)]
     fn plus(self, y: Wide) -> Wide {
         let (sh, sl) = two_sum(self.hi, y.hi);
         let (th, tl) = two_sum(self.lo, y.lo);
-        let v = fast_two_sum(sh, from_fn(|l| sl[l] + th[l]));
-        fast_two_sum(v.hi, from_fn(|l| tl[l] + v.lo[l]))
+        let v = fast_two_sum(sh, each(|l| sl[l] + th[l]));
+        fast_two_sum(v.hi, each(|l| tl[l] + v.lo[l]))
     }
 
     #[inline(always)]
     fn negated(self) -> Wide {
-        Wide { hi: from_fn(|l| -self.hi[l]), lo: from_fn(|l| -self.lo[l]) }
+        Wide { hi: each(|l| -self.hi[l]), lo: each(|l| -self.lo[l]) }
     }
 
     #[inline(always)]
     fn times(self, y: Wide) -> Wide {
-        let c: Lanes = from_fn(|l| self.hi[l] * y.hi[l]);
-        let e: Lanes = from_fn(|l| self.hi[l].mul_add(y.hi[l], -c[l]));
-        let t: Lanes = from_fn(|l| self.lo[l].mul_add(y.hi[l], self.hi[l] * y.lo[l]));
-        fast_two_sum(c, from_fn(|l| e[l] + t[l]))
+        let c: Lanes = each(|l| self.hi[l] * y.hi[l]);
+        let e: Lanes = each(|l| self.hi[l].mul_add(y.hi[l], -c[l]));
+        let t: Lanes = each(|l| self.lo[l].mul_add(y.hi[l], self.hi[l] * y.lo[l]));
+        fast_two_sum(c, each(|l| e[l] + t[l]))
     }
 
     #[inline(always)]
     fn times_float(self, y: Lanes) -> Wide {
-        let c: Lanes = from_fn(|l| self.hi[l] * y[l]);
-        let e: Lanes = from_fn(|l| self.hi[l].mul_add(y[l], -c[l]));
-        fast_two_sum(c, from_fn(|l| self.lo[l].mul_add(y[l], e[l])))
+        let c: Lanes = each(|l| self.hi[l] * y[l]);
+        let e: Lanes = each(|l| self.hi[l].mul_add(y[l], -c[l]));
+        fast_two_sum(c, each(|l| self.lo[l].mul_add(y[l], e[l])))
     }
 
     /// With `y ≈ 1/x` to `3u` and `r = 1 − x y`, `y + y r` errs by `r²`, which is `9u²`, and three operations.
     #[inline(always)]
     fn recip(self) -> Wide {
-        let y: Lanes = from_fn(|l| 1.0 / self.hi[l]);
+        let y: Lanes = each(|l| 1.0 / self.hi[l]);
         let r = Wide::splat(1.0).plus(self.times_float(y).negated());
         Wide::floats(y).plus(r.times_float(y))
     }
@@ -197,9 +205,9 @@ impl Number for Wide {
     /// With `y ≈ 1/√x` to `3u` and `r = 1 − x y²`, `y + y r/2` errs by `3r²/8`, which is `14u²`, and four operations.
     #[inline(always)]
     fn rsqrt(self) -> Wide {
-        let y: Lanes = from_fn(|l| 1.0 / self.hi[l].sqrt());
+        let y: Lanes = each(|l| 1.0 / self.hi[l].sqrt());
         let r = Wide::splat(1.0).plus(self.times_float(y).times_float(y).negated());
-        Wide::floats(y).plus(r.times_float(from_fn(|l| 0.5 * y[l])))
+        Wide::floats(y).plus(r.times_float(each(|l| 0.5 * y[l])))
     }
 
     #[inline(always)]
@@ -212,11 +220,11 @@ impl Number for Wide {
         for ((row, &(hi, lo)), out) in weights.rows().chunks_exact(x.len()).zip(bias).zip(out) {
             let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
             for (&w, x) in row.iter().zip(x) {
-                let p: Lanes = from_fn(|l| w * x.hi[l]);
-                let e: Lanes = from_fn(|l| w.mul_add(x.hi[l], -p[l]));
+                let p: Lanes = each(|l| w * x.hi[l]);
+                let e: Lanes = each(|l| w.mul_add(x.hi[l], -p[l]));
                 let (s, t) = two_sum(high, p);
                 high = s;
-                low = from_fn(|l| low[l] + (t[l] + w.mul_add(x.lo[l], e[l])));
+                low = each(|l| low[l] + (t[l] + w.mul_add(x.lo[l], e[l])));
             }
             let (hi, lo) = two_sum(high, low);
             *out = Wide { hi, lo };

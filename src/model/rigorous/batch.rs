@@ -1,4 +1,4 @@
-//! Rigorous evaluation of eight prefixes at once, with what their beginnings share.
+//! Rigorous evaluation of sixteen prefixes at once, with what their beginnings share.
 //!
 //! Middles are floats or double-double numbers; for each vector and prefix one radius bounds the Euclidean distance of the
 //! middles from the exact real values. A linear map passes radii on by its largest singular value, a norm by the inverse of
@@ -11,15 +11,18 @@
 
 mod attention;
 mod maps;
+mod mixture;
 mod mlp;
 mod outlet;
 
 use std::array::from_fn;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::model::{Layer, Model, Norm, Positions, TokenId};
 use crate::num::precise::rotation;
-use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, nearest};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Wide, each, nearest};
 
 pub use attention::Cell;
 use attention::Heads;
@@ -40,6 +43,8 @@ pub struct Network<'m> {
     /// Number of steps that attend.
     n_attentions: usize,
     head: (Option<Centring>, Map),
+    /// Length of the longest row of the head, at most.
+    longest_row: f64,
     /// Per position; empty without rotary positions.
     turns: Vec<Turns>,
 }
@@ -58,7 +63,7 @@ struct Centring {
     eps: f64,
 }
 
-/// Vectors of eight prefixes, and how far off each may be.
+/// Vectors of sixteen prefixes, and how far off each may be.
 #[derive(Debug, Clone)]
 struct Column<N> {
     x: Vec<N>,
@@ -66,13 +71,13 @@ struct Column<N> {
     radius: Lanes,
 }
 
-/// What the layers keep of eight prefixes of the same length: `[positions][attention layers]`.
+/// What the layers keep of sixteen prefixes of the same length: `[positions][attention layers]`.
 #[derive(Debug, Clone)]
 pub struct Packet<N> {
     cells: Vec<Arc<Vec<Cell<N>>>>,
 }
 
-/// Logits of eight prefixes.
+/// Logits of sixteen prefixes.
 #[derive(Debug)]
 pub struct Logits {
     /// `[vocabulary]`.
@@ -99,11 +104,17 @@ impl<'m> Network<'m> {
             }
             Layer::Norm(_) | Layer::Wkv4(_) | Layer::Wkv7(_) | Layer::ChannelMix(_) => None,
         };
-        let steps = body.layers.iter().map(step).collect::<Option<Vec<_>>>()?;
+        let steps = body.layers.par_iter().map(step).collect::<Option<Vec<_>>>()?;
         let norm = model.head.norm.as_ref();
         let head = Map::new(model.head.unembed.t(), model.head.bias.as_ref(), norm, 1);
-        let n_attentions = steps.iter().filter(|step| !matches!(step, Step::Mlp(_))).count();
-        exact.then_some(Network { model, steps, n_attentions, head: (norm.map(Centring::new), head), turns })
+        exact.then(|| Network {
+            model,
+            n_attentions: steps.iter().filter_map(Step::attention).count(),
+            steps,
+            longest_row: head.rows.iter().copied().fold(0.0, f64::max),
+            head: (norm.map(Centring::new), head),
+            turns,
+        })
     }
 
     /// Goes on by one token in each lane. `packet` is what the beginnings left, all of the same length. Without `logits` it ends with
@@ -118,7 +129,7 @@ impl<'m> Network<'m> {
     ) -> Option<Logits> {
         let position = packet.cells.len();
         let body = &self.model.body;
-        let feature = |f: usize| N::floats(from_fn(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
+        let feature = |f: usize| N::floats(each(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
         let mut column =
             Column { x: (0..self.model.head.width()).map(feature).collect(), radius: [TINY; LANES] };
         if let Positions::Learned(table) = &body.positions {
@@ -126,14 +137,18 @@ impl<'m> Network<'m> {
             column.add(&Column { x: table, radius: [0.0; LANES] });
         }
         let mut cells: Vec<Cell<N>> = Vec::new();
+        let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
         for step in &self.steps {
-            if !logits && cells.len() == self.n_attentions {
-                // Nobody reads what comes after the last keys and values.
+            // Nobody reads what comes after the last keys and values.
+            if !logits
+                && cells.len() + 1 == self.n_attentions
+                && let Some(heads) = step.attention()
+            {
+                cells.push(heads.leave(&column, turns));
                 break;
             }
             let mut attend = |heads: &Heads, column: &Column<N>| {
                 let history: Vec<&Cell<N>> = packet.cells.iter().map(|layers| &layers[cells.len()]).collect();
-                let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
                 let (cell, added) = heads.apply(column, turns, &history);
                 cells.push(cell);
                 added
@@ -153,17 +168,25 @@ impl<'m> Network<'m> {
         logits.then(|| {
             let (norm, head) = &self.head;
             let z = column.normed(*norm);
-            let middles = head.middles(&z);
-            let most: f64 = head.rows.iter().copied().fold(0.0, f64::max);
-            let largest =
-                middles.iter().fold([0.0; LANES], |top: Lanes, x| from_fn(|l| top[l].max(x.hi()[l].abs())));
+            let mut middles = Vec::with_capacity(head.rows.len());
+            let largest = wide::rounded(&head.middles(&z), &mut middles);
             let (reach, eps) = (z.reach(), head.eps::<N>());
             // A float instead of two: half a unit in its last place.
-            let radius = from_fn(|l| {
-                COVER * (most * (z.radius[l] + eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
+            let radius = each(|l| {
+                COVER * (self.longest_row * (z.radius[l] + eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
             });
-            Logits { middles: middles.iter().map(|x| *x.hi()).collect(), radius }
+            Logits { middles, radius }
         })
+    }
+}
+
+impl Step {
+    fn attention(&self) -> Option<&Heads> {
+        match self {
+            Step::Attention(heads) => Some(heads),
+            Step::Parallel(both) => Some(&both.0),
+            Step::Mlp(_) => None,
+        }
     }
 }
 
@@ -225,7 +248,7 @@ impl<N: Number> Column<N> {
     fn add(&mut self, y: &Column<N>) {
         wide::add_to(&mut self.x, &y.x);
         let length = self.length();
-        self.radius = from_fn(|l| COVER * (self.radius[l] + y.radius[l] + N::EPS * length[l]) + TINY);
+        self.radius = each(|l| COVER * (self.radius[l] + y.radius[l] + N::EPS * length[l]) + TINY);
     }
 
     /// The norm without gain and bias. The map `x -> x / √(|x|²/d + ε)` has the derivative `(I − z zᵀ/d) / root`, at most
@@ -236,7 +259,7 @@ impl<N: Number> Column<N> {
         let normed = wide::norm(&self.x, centred, eps);
         let mut z = Column { x: normed.out, radius: [0.0; LANES] };
         let (before, after) = (self.length(), z.length());
-        z.radius = from_fn(|l| {
+        z.radius = each(|l| {
             let moved = self.radius[l] + if centred { (d + 8.0) * N::EPS * before[l] } else { 0.0 };
             let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
             // A length that overflows leaves a quotient of zero.

@@ -1,21 +1,19 @@
-//! The operations of a network on eight columns, each compiled for several instruction sets.
-
-use multiversion::multiversion;
-use multiversion::target::target_cfg_f;
-use std::array::from_fn;
+//! The operations of a network on sixteen columns, each compiled for several instruction sets.
 
 use super::normal::normal;
-use super::{LANES, Lanes, Number, Weights, Wide};
+use super::{LANES, Lanes, Number, Weights, Wide, each};
+use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 /// `y_r = b_r + Σ_i w_ri x_i`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub fn map<N: Number>(weights: &Weights, bias: &[(f64, f64)], x: &[N]) -> Vec<N> {
     let mut out = vec![N::ZERO; bias.len()];
-    // Eight numbers take one register of 512 bits, of which there are 32, or two of 256 bits, of which there are 16.
+    // Sixteen numbers take two registers of 512 bits, of which there are 32, or four of 256 bits, of which there are 16.
     if target_cfg_f!(target_feature = "avx512f") {
-        N::rows::<8>(weights, bias, x, &mut out);
+        N::rows::<6>(weights, bias, x, &mut out);
     } else {
-        N::rows::<4>(weights, bias, x, &mut out);
+        N::rows::<2>(weights, bias, x, &mut out);
     }
     out
 }
@@ -44,9 +42,21 @@ pub fn length_of<N: Number>(x: &[N]) -> Lanes {
     let mut sum = [0.0; LANES];
     for x in x {
         let x = x.hi();
-        sum = from_fn(|l| sum[l] + x[l] * x[l]);
+        sum = each(|l| x[l].mul_add(x[l], sum[l]));
     }
-    from_fn(|l| sum[l].sqrt())
+    each(|l| sum[l].sqrt())
+}
+
+/// Appends the nearest floats of each number; the largest magnitude in each lane, NaN or not.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub fn rounded<N: Number>(x: &[N], out: &mut Vec<Lanes>) -> Lanes {
+    let mut largest = [0.0; LANES];
+    for x in x {
+        let x = x.hi();
+        largest = each(|l| f64::max(largest[l], x[l].abs()));
+        out.push(*x);
+    }
+    largest
 }
 
 /// Euclidean distance of `x` from the floats `y`, up to a factor of `1 ± 1e-9` and to `1e-14` of both lengths.
@@ -55,9 +65,9 @@ pub fn distance<N: Number>(x: &[N], y: &[Lanes]) -> Lanes {
     let mut sum = [0.0; LANES];
     for (x, y) in x.iter().zip(y) {
         let x = x.hi();
-        sum = from_fn(|l| sum[l] + (x[l] - y[l]) * (x[l] - y[l]));
+        sum = each(|l| sum[l] + (x[l] - y[l]) * (x[l] - y[l]));
     }
-    from_fn(|l| sum[l].sqrt())
+    each(|l| sum[l].sqrt())
 }
 
 /// A normalised vector.
@@ -81,7 +91,7 @@ pub fn norm<N: Number>(x: &[N], centred: bool, eps: f64) -> Normed<N> {
     let squares = out.iter().fold(N::ZERO, |sum, x| sum.plus(x.times(*x)));
     let inverse = squares.times(inverse_n).plus(N::splat(eps)).rsqrt();
     out.iter_mut().for_each(|x| *x = x.times(inverse));
-    Normed { out, root: from_fn(|l| 1.0 / inverse.hi()[l]) }
+    Normed { out, root: each(|l| 1.0 / inverse.hi()[l]) }
 }
 
 /// Rotates elements `i` and `i + n` by the `i`-th of `n` angles with these `(sin, cos)`; others stay.
@@ -98,10 +108,10 @@ pub fn rotate<N: Number>(head: &mut [N], turns: &[[(f64, f64); 2]]) {
 /// `e^(s − max)` and their sum, for the scores of each lane: softmax without its division.
 #[inline(always)]
 pub fn exp<N: Number>(scores: &mut [N]) -> N {
-    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| from_fn(|l| top[l].max(s.hi()[l])));
+    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| each(|l| top[l].max(s.hi()[l])));
     let mut sum = N::ZERO;
     for s in scores {
-        *s = s.plus(N::floats(from_fn(|l| -top[l]))).exp();
+        *s = s.plus(N::floats(each(|l| -top[l]))).exp();
         sum = sum.plus(*s);
     }
     sum
@@ -134,18 +144,18 @@ pub fn activated<N: Number>(wave: Wave, x: N) -> (N, Lanes) {
     let at = *x.hi();
     match wave {
         Wave::Step => {
-            let keep: Lanes = from_fn(|l| if at[l] > 0.0 { 1.0 } else { 0.0 });
+            let keep: Lanes = each(|l| if at[l] > 0.0 { 1.0 } else { 0.0 });
             (x.times_float(keep), keep)
         }
         Wave::Sigmoid => {
             let s = sigmoid(x);
-            let slope = from_fn(|l| s.hi()[l] * (1.0 + at[l] * (1.0 - s.hi()[l])));
+            let slope = each(|l| s.hi()[l] * (1.0 + at[l] * (1.0 - s.hi()[l])));
             (x.times(s), slope)
         }
         Wave::Cubic(a, b) => {
             let inner = N::constant(a).plus(N::constant(b).times(x.times(x)));
             let s = sigmoid(x.times(inner));
-            let slope = from_fn(|l| {
+            let slope = each(|l| {
                 let steep = a.0 + 3.0 * b.0 * at[l] * at[l];
                 s.hi()[l] * (1.0 + at[l] * steep * (1.0 - s.hi()[l]))
             });
@@ -154,7 +164,7 @@ pub fn activated<N: Number>(wave: Wave, x: N) -> (N, Lanes) {
         Wave::Normal => {
             let (whole, density) = normal(x);
             // Where the argument was cut the density is next to nothing.
-            let slope = from_fn(|l| whole.hi()[l] + at[l].clamp(-12.0, 12.0) * density[l]);
+            let slope = each(|l| whole.hi()[l] + at[l].clamp(-12.0, 12.0) * density[l]);
             (x.times(whole), slope)
         }
     }
@@ -190,12 +200,12 @@ const COEFFICIENTS: [(f64, f64); 12] = [
 /// [`TINY`](super::TINY).
 #[inline(always)]
 pub(super) fn exp_wide(x: Wide) -> Wide {
-    let inside: Lanes = from_fn(|l| if x.hi[l].abs() <= MOST { 1.0 } else { 0.0 });
+    let inside: Lanes = each(|l| if x.hi[l].abs() <= MOST { 1.0 } else { 0.0 });
     // A NaN stays one.
-    let x = Wide { hi: from_fn(|l| x.hi[l].clamp(-MOST, MOST)), lo: from_fn(|l| inside[l] * x.lo[l]) };
-    let shifted: Lanes = from_fn(|l| x.hi[l] * std::f64::consts::LOG2_E + ROUND);
-    let n: Lanes = from_fn(|l| shifted[l] - ROUND);
-    let (high, low) = (from_fn(|l| -n[l] * LN_2[0]), Wide::constant((LN_2[1], LN_2[2])).times_float(n));
+    let x = Wide { hi: each(|l| x.hi[l].clamp(-MOST, MOST)), lo: each(|l| inside[l] * x.lo[l]) };
+    let shifted: Lanes = each(|l| x.hi[l] * std::f64::consts::LOG2_E + ROUND);
+    let n: Lanes = each(|l| shifted[l] - ROUND);
+    let (high, low) = (each(|l| -n[l] * LN_2[0]), Wide::constant((LN_2[1], LN_2[2])).times_float(n));
     let r = x.plus(Wide::floats(high)).plus(low.negated());
     let r = r.times_float([1.0 / 64.0; LANES]);
     let mut p = Wide::constant(COEFFICIENTS[0]);
@@ -206,7 +216,7 @@ pub(super) fn exp_wide(x: Wide) -> Wide {
     for _ in 0..6 {
         p = p.times_float([2.0; LANES]).plus(p.times(p));
     }
-    let power: Lanes = from_fn(|l| f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)));
+    let power: Lanes = each(|l| f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)));
     let p = Wide::splat(1.0).plus(p);
-    Wide { hi: from_fn(|l| p.hi[l] * power[l]), lo: from_fn(|l| p.lo[l] * power[l]) }
+    Wide { hi: each(|l| p.hi[l] * power[l]), lo: each(|l| p.lo[l] * power[l]) }
 }

@@ -8,7 +8,7 @@
 use std::array::from_fn;
 use std::sync::LazyLock;
 
-use super::{LANES, Lanes, Number, nearest};
+use super::{LANES, Lanes, Number, each, nearest};
 use crate::num::precise::{Gelu, Precise};
 
 /// Arguments are cut to this magnitude.
@@ -51,21 +51,21 @@ pub(super) fn normal<N: Number>(x: N) -> (N, Lanes) {
     let terms = if N::EPS < 1e-20 { TERMS[0] } else { TERMS[1] };
     let at = *x.hi();
     // A NaN stays one.
-    let cut: Lanes = from_fn(|l| at[l].clamp(-MOST, MOST));
-    let steps: Lanes = from_fn(|l| (cut[l] * 8.0).round());
+    let cut: Lanes = each(|l| at[l].clamp(-MOST, MOST));
+    let steps: Lanes = each(|l| (cut[l] * 8.0).round());
     // At most SIDE in size; a NaN is zero here.
     let points: [usize; LANES] = from_fn(|l| (steps[l] as i32 + SIDE) as usize);
-    let inside: Lanes = from_fn(|l| if at[l].abs() <= MOST { 1.0 } else { 0.0 });
-    let h = x.within(cut, inside).plus(N::floats(from_fn(|l| -steps[l] / 8.0)));
+    let inside: Lanes = each(|l| if at[l].abs() <= MOST { 1.0 } else { 0.0 });
+    let h = x.within(cut, inside).plus(N::floats(each(|l| -steps[l] / 8.0)));
     let coefficient = |k: usize| {
         let of: [(f64, f64); LANES] = from_fn(|l| table[points[l]][k]);
-        N::sums(from_fn(|l| of[l].0), from_fn(|l| of[l].1))
+        N::sums(each(|l| of[l].0), each(|l| of[l].1))
     };
     let mut sum = coefficient(terms - 1);
     let mut density = [0.0; LANES];
     for k in (0..terms - 1).rev() {
         let (step, value) = (*h.hi(), *sum.hi());
-        density = from_fn(|l| density[l] * step[l] + value[l]);
+        density = each(|l| density[l] * step[l] + value[l]);
         sum = sum.times(h).plus(coefficient(k));
     }
     (sum, density)
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn values_next_to_the_cut_and_to_both_sides_of_a_step() {
         let gelu = Gelu::<8>::default();
-        let at = [-11.5f64, 11.5, -11.4375, 0.0625, 0.0625f64.next_up(), -0.0625, 6.1875, 1e-300];
+        let some = [-11.5f64, 11.5, -11.4375, 0.0625, 0.0625f64.next_up(), -0.0625, 6.1875, 1e-300];
+        let at = each(|l| some[l % some.len()]);
         let (wide, (floats, density)) = (normal(Wide::floats(at)).0, normal::<Lanes>(at));
         for (l, x) in at.into_iter().enumerate() {
             let (whole, slope) = gelu.normal(Precise::float(x));

@@ -1,13 +1,11 @@
-//! Eight plain floats with the operations of [`Number`].
+//! Sixteen plain floats with the operations of [`Number`].
 //!
 //! Sums, products and quotients err by `u = 2^−53` of their results, `1/√x` by less than `2u`, and constants that are sums of
 //! two floats by `u`; `EPS` is `2u`.
 
-use std::array::from_fn;
-
 use super::kernels::{LN_2, MOST, ROUND};
 use super::weights::TILE;
-use super::{LANES, Lanes, Number, Weights};
+use super::{LANES, Lanes, Number, Weights, each};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 
 /// Terms of a product that are summed one after another.
@@ -66,22 +64,22 @@ impl Number for Lanes {
     }
 
     fn select(&self, lanes: [usize; LANES]) -> Lanes {
-        from_fn(|l| self[lanes[l]])
+        each(|l| self[lanes[l]])
     }
 
     #[inline(always)]
     fn plus(self, y: Lanes) -> Lanes {
-        from_fn(|l| self[l] + y[l])
+        each(|l| self[l] + y[l])
     }
 
     #[inline(always)]
     fn negated(self) -> Lanes {
-        from_fn(|l| -self[l])
+        each(|l| -self[l])
     }
 
     #[inline(always)]
     fn times(self, y: Lanes) -> Lanes {
-        from_fn(|l| self[l] * y[l])
+        each(|l| self[l] * y[l])
     }
 
     #[inline(always)]
@@ -91,12 +89,12 @@ impl Number for Lanes {
 
     #[inline(always)]
     fn recip(self) -> Lanes {
-        from_fn(|l| 1.0 / self[l])
+        each(|l| 1.0 / self[l])
     }
 
     #[inline(always)]
     fn rsqrt(self) -> Lanes {
-        from_fn(|l| 1.0 / self[l].sqrt())
+        each(|l| 1.0 / self[l].sqrt())
     }
 
     /// `2^n e^r` with `|r| <= 0.347`, and `e^r` by its series to the thirteenth power, which lacks `2^−57` of the value. The
@@ -105,15 +103,15 @@ impl Number for Lanes {
     #[inline(always)]
     fn exp(self) -> Lanes {
         // A NaN stays one.
-        let x: Lanes = from_fn(|l| self[l].clamp(-MOST, MOST));
-        let shifted: Lanes = from_fn(|l| x[l] * std::f64::consts::LOG2_E + ROUND);
-        let n: Lanes = from_fn(|l| shifted[l] - ROUND);
-        let r: Lanes = from_fn(|l| (x[l] - n[l] * LN_2[0]) - n[l] * LN_2[1]);
+        let x: Lanes = each(|l| self[l].clamp(-MOST, MOST));
+        let shifted: Lanes = each(|l| x[l] * std::f64::consts::LOG2_E + ROUND);
+        let n: Lanes = each(|l| shifted[l] - ROUND);
+        let r: Lanes = each(|l| (x[l] - n[l] * LN_2[0]) - n[l] * LN_2[1]);
         let mut p = [COEFFICIENTS[0]; LANES];
         for c in &COEFFICIENTS[1..] {
-            p = from_fn(|l| p[l].mul_add(r[l], *c));
+            p = each(|l| p[l].mul_add(r[l], *c));
         }
-        from_fn(|l| p[l] * f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)))
+        each(|l| p[l] * f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)))
     }
 
     /// A tile of weights is read once for `AT_ONCE` rows, whose sums stay in registers and hide the latency of a multiply-add.
@@ -129,7 +127,7 @@ impl Number for Lanes {
                     for (column, x) in tile.iter().zip(x) {
                         for (r, sums) in sums.iter_mut().enumerate() {
                             let w = column[part * AT_ONCE + r];
-                            *sums = from_fn(|l| w.mul_add(x[l], sums[l]));
+                            *sums = each(|l| w.mul_add(x[l], sums[l]));
                         }
                     }
                     totals.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.plus(sum));

@@ -1,7 +1,7 @@
 //! A matrix in the orders that the kernels read it in.
 
 /// Rows of a tile.
-pub(super) const TILE: usize = 8;
+pub(super) const TILE: usize = 6;
 
 /// A matrix `[rows, inputs]`.
 #[derive(Debug, Clone)]

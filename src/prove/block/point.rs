@@ -1,6 +1,6 @@
 //! Nodes with few prefixes left: each of them is evaluated, as exactly as it takes.
 //!
-//! What a dual bound gives away does not vanish with splits of tokens alone; where few prefixes are left this does. Eight prefixes of one
+//! What a dual bound gives away does not vanish with splits of tokens alone; where few prefixes are left this does. Sixteen prefixes of one
 //! length are evaluated at a time in floats with a proved error, and again with more digits where these leave the claim open.
 
 use std::array::from_fn;
@@ -47,7 +47,7 @@ impl<'m> Points<'m> {
         all.iter().flat_map(|own| own.chunks(LANES)).all(holds).then_some(n)
     }
 
-    /// Whether the claim holds for certain after each of at most eight prefixes of one length.
+    /// Whether the claim holds for certain after each of at most sixteen prefixes of one length.
     fn holds(&self, query: Query, prefixes: &[Vec<TokenId>]) -> bool {
         let known = self.in_floats(prefixes);
         prefixes.iter().enumerate().all(|(lane, prefix)| {

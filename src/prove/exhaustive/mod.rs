@@ -1,6 +1,6 @@
 //! The exhaustive prover: every prefix of a finite language, evaluated rigorously.
 //!
-//! Prefixes are walked as a tree, so that what a beginning leaves behind (keys and values) is computed once, eight
+//! Prefixes are walked as a tree, so that what a beginning leaves behind (keys and values) is computed once, sixteen
 //! beginnings at a time. Where a few prefixes show that it pays, floats with a proved error are tried first; prefixes whose error is
 //! so large, and which come so close to the maximum, that it matters are computed again with more digits. The largest upper end over all prefixes bounds
 //! the maximum, and the prefix with the largest lower end is a witness; the two differ by the width of one enclosure.
@@ -34,7 +34,7 @@ const ROUND: usize = 16;
 /// Time between two stored states.
 const STORE: Duration = Duration::from_secs(5);
 /// Time for one weight of one beginning on one core, in seconds: in batches, and one by one.
-const PACE: [f64; 2] = [120e-12, 60e-9];
+const PACE: [f64; 2] = [80e-12, 60e-9];
 /// Most time for a unit on one core, in seconds, by that guess: a run that is killed loses a round of units.
 const UNIT: f64 = 1.0;
 

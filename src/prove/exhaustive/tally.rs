@@ -152,7 +152,7 @@ impl Tally {
         }
     }
 
-    /// Takes into account what is known after eight prefixes, one a lane (`None` for a lane that does not count): middles
+    /// Takes into account what is known after sixteen prefixes, one a lane (`None` for a lane that does not count): middles
     /// `[vocabulary]` and their radius. Returns the lanes in which too little is known; they change nothing.
     ///
     /// Values below `floors`, one per quantity, are not taken note of. Those that do not answer the question and come from lanes

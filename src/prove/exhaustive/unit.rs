@@ -1,4 +1,4 @@
-//! One unit of work: every prefix of a unit, evaluated rigorously, eight at a time.
+//! One unit of work: every prefix of a unit, evaluated rigorously, sixteen at a time.
 //!
 //! In floats where a probe says that they do for most; else what others go on from is computed in double-double numbers, and the
 //! last step to a prefix that nothing goes on from in floats if they do for that, and with all digits otherwise. What floats
@@ -108,7 +108,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Sees up to eight prefixes of the same length with all digits.
+    /// Sees up to sixteen prefixes of the same length with all digits.
     fn enclose(
         &self,
         prefixes: &[Vec<TokenId>],
@@ -129,7 +129,7 @@ impl Worker<'_> {
         self.see_all::<Wide>(lanes, logits, floors, tally)
     }
 
-    /// Goes on from eight beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
+    /// Goes on from sixteen beginnings, whose lanes of `packet` they are. `false` if the limits ended it.
     fn descend<N: Number>(
         &self,
         packet: &batch::Packet<N>,
@@ -273,7 +273,7 @@ impl Worker<'_> {
 }
 
 impl Plan {
-    /// What should do for most of the longest prefixes, judged by eight of them. It is a guess: what floats then say too little
+    /// What should do for most of the longest prefixes, judged by sixteen of them. It is a guess: what floats then say too little
     /// about is evaluated with more digits.
     pub fn new(network: &batch::Network<'_>, tree: &Tree<'_>) -> Plan {
         let (mut state, mut len) = (0, 0);

@@ -1,6 +1,6 @@
 //! A finite language as a tree of beginnings, cut into units of work.
 //!
-//! A unit is up to eight beginnings of the same length with everything that goes on from them, or beginnings alone that are
+//! A unit is up to sixteen beginnings of the same length with everything that goes on from them, or beginnings alone that are
 //! members themselves. The sequence of units depends on the language and on how many nodes a unit may hold.
 
 use crate::model::TokenId;
@@ -35,7 +35,7 @@ pub struct Beginning {
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// One to eight of the same length.
+    /// One to sixteen of the same length.
     pub beginnings: Vec<Beginning>,
     /// Whether what goes on from them belongs to it.
     pub deep: bool,

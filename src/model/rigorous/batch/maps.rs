@@ -1,12 +1,10 @@
 //! Linear maps with the gain and bias of the norm before them folded in, and their sizes.
 
-use std::array::from_fn;
-
 use ndarray::{Array1, ArrayView2};
 
 use super::{COVER, Column};
 use crate::model::{Linear, Norm};
-use crate::num::wide::{self, LANES, Lanes, Number, TINY, Weights, Wide};
+use crate::num::wide::{self, LANES, Lanes, Number, TINY, Weights, Wide, each};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// `y = W x + b`. Products of two `f32` are exact.
@@ -108,8 +106,8 @@ impl Map {
     pub fn radii<N: Number>(&self, x: &Column<N>, reach: Lanes) -> Vec<Radius> {
         let eps = self.eps::<N>();
         let of_block = |block: &Block| {
-            let rounding: Lanes = from_fn(|l| COVER * eps * block.long * reach[l] + TINY);
-            Radius { all: from_fn(|l| COVER * block.spectral * x.radius[l] + rounding[l]), rounding }
+            let rounding: Lanes = each(|l| COVER * eps * block.long * reach[l] + TINY);
+            Radius { all: each(|l| COVER * block.spectral * x.radius[l] + rounding[l]), rounding }
         };
         self.blocks.iter().map(of_block).collect()
     }
@@ -125,12 +123,12 @@ impl Radius {
     /// Takes another rounding into account.
     pub fn add_rounding(&mut self, more: Lanes) {
         for radius in [&mut self.all, &mut self.rounding] {
-            *radius = from_fn(|l| COVER * (radius[l] + more[l]) + TINY);
+            *radius = each(|l| COVER * (radius[l] + more[l]) + TINY);
         }
     }
 
     /// Those in these lanes.
     pub fn select(&self, lanes: [usize; LANES]) -> Radius {
-        Radius { all: from_fn(|l| self.all[lanes[l]]), rounding: from_fn(|l| self.rounding[lanes[l]]) }
+        Radius { all: each(|l| self.all[lanes[l]]), rounding: each(|l| self.rounding[lanes[l]]) }
     }
 }

@@ -14,8 +14,6 @@
 //! Entry `i` of `(A, B)` is measured in units of `1/s_i`, with `s_i` about the root of `H_ii`: rows of `G` and columns of `D` differ
 //! much in length, and a neuron that says little should not count as one that says much.
 
-use std::array::from_fn;
-
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, concatenate};
 
@@ -24,13 +22,13 @@ use super::{COVER, Centring, Column};
 use crate::model::{Activation, Mlp, MlpKind};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::precise::Gelu;
-use crate::num::wide::{LANES, Lanes, Number, TINY, Wave, Wide, activated, nearest};
+use crate::num::wide::{LANES, Lanes, Number, TINY, Wave, Wide, activated, each, nearest};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// Most arguments of neurons for which the form is computed rather than estimated.
 const MOST: usize = 512;
 /// Directions of a form that are told apart.
-const DIRECTIONS: usize = 4;
+const DIRECTIONS: usize = 2;
 
 /// A prepared layer.
 #[derive(Debug)]
@@ -110,14 +108,14 @@ impl Neurons {
         let z = x.normed(self.norm);
         let eps = self.up.eps::<N>();
         let reach = z.reach();
-        let off: Lanes = from_fn(|l| COVER * (z.radius[l] + eps * reach[l]));
+        let off: Lanes = each(|l| COVER * (z.radius[l] + eps * reach[l]));
         let mut hidden = self.gate.as_ref().unwrap_or(&self.up).middles(&z);
         let ups = self.gate.as_ref().map(|_| self.up.middles(&z));
         let sums = fire(self.curve, &mut hidden, ups.as_deref(), (&self.rows, &self.form.entries), off);
         let hidden = Column { x: hidden, radius: [0.0; LANES] };
         let (height, down) = (hidden.reach(), self.down.blocks[0]);
         let rounding = self.down.eps::<N>() * down.long;
-        let radius = from_fn(|l| {
+        let radius = each(|l| {
             let along: f64 = sums.directions.iter().map(|d| d[l] * d[l]).sum();
             let near = (along + self.form.rest * sums.squares[l]).sqrt();
             // No direction is longer than the root of twice the trace, and that is at most MOST times the largest eigenvalue.
@@ -157,8 +155,8 @@ impl Curve {
     #[inline(always)]
     fn change(&self, at: Lanes, off: Lanes) -> Lanes {
         match self.bend {
-            None => from_fn(|l| if at[l].abs() <= off[l] { 1.0 } else { 0.0 }),
-            Some(bend) => from_fn(|l| bend * off[l] + 1e-9 + 1e-13 * at[l].abs()),
+            None => each(|l| if at[l].abs() <= off[l] { 1.0 } else { 0.0 }),
+            Some(bend) => each(|l| bend * off[l] + 1e-9 + 1e-13 * at[l].abs()),
         }
     }
 }
@@ -177,17 +175,17 @@ fn fire<N: Number>(
     for (k, ((x, [row, other]), [of_a, of_b])) in arguments.iter_mut().zip(rows).zip(entries).enumerate() {
         let at = *x.hi();
         let (value, slope) = activated(curve.wave, *x);
-        let moved: Lanes = from_fn(|l| row * off[l]);
+        let moved: Lanes = each(|l| row * off[l]);
         let change = curve.change(at, moved);
         let (a, b, off_a, off_b, size): (Lanes, Lanes, Lanes, Lanes, Lanes);
         if let Some(ups) = ups {
             let u = ups[k].hi();
             *x = value.times(ups[k]);
-            a = from_fn(|l| slope[l] * u[l]);
+            a = each(|l| slope[l] * u[l]);
             b = *value.hi();
-            off_a = from_fn(|l| change[l] * u[l].abs());
-            off_b = from_fn(|l| (slope[l].abs() + change[l]) * moved[l] + 1e-12 * at[l].abs());
-            size = from_fn(|l| at[l] * u[l]);
+            off_a = each(|l| change[l] * u[l].abs());
+            off_b = each(|l| (slope[l].abs() + change[l]) * moved[l] + 1e-12 * at[l].abs());
+            size = each(|l| at[l] * u[l]);
         } else {
             *x = value;
             (a, b, off_a, off_b, size) = (slope, zero, change, zero, at);
@@ -195,14 +193,17 @@ fn fire<N: Number>(
         for (sum, (in_a, in_b)) in
             sums.directions.iter_mut().zip(of_a.directions.iter().zip(&of_b.directions))
         {
-            *sum = from_fn(|l| sum[l] + a[l] * in_a + b[l] * in_b);
+            *sum = each(|l| a[l].mul_add(*in_a, b[l].mul_add(*in_b, sum[l])));
         }
         let (in_a, in_b) = (of_a.scale * of_a.scale, of_b.scale * of_b.scale);
-        sums.squares = from_fn(|l| sums.squares[l] + in_a * (a[l] * a[l]) + in_b * (b[l] * b[l]));
-        sums.off = from_fn(|l| sums.off[l] + in_a * (off_a[l] * off_a[l]) + in_b * (off_b[l] * off_b[l]));
-        let both: Lanes = from_fn(|l| (a[l].abs() + off_a[l]) * row + (b[l].abs() + off_b[l]) * other);
-        sums.rows = from_fn(|l| sums.rows[l] + both[l] * both[l]);
-        sums.size = from_fn(|l| sums.size[l] + size[l] * size[l]);
+        let add = |sum: Lanes, a: Lanes, b: Lanes| {
+            each(|l| (a[l] * a[l]).mul_add(in_a, (b[l] * b[l]).mul_add(in_b, sum[l])))
+        };
+        sums.squares = add(sums.squares, a, b);
+        sums.off = add(sums.off, off_a, off_b);
+        let both: Lanes = each(|l| (a[l].abs() + off_a[l]).mul_add(*row, (b[l].abs() + off_b[l]) * other));
+        sums.rows = each(|l| both[l].mul_add(both[l], sums.rows[l]));
+        sums.size = each(|l| size[l].mul_add(size[l], sums.size[l]));
     }
     sums
 }

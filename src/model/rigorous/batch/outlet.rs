@@ -15,14 +15,13 @@
 //!
 //! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h`.
 
-use std::array::from_fn;
-
+use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 
 use super::COVER;
 use super::maps::Map;
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
-use crate::num::wide::{LANES, Lanes, TINY};
+use crate::num::wide::{LANES, Lanes, TINY, each};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// Relative errors of weights and of their means.
@@ -77,46 +76,27 @@ impl Outlet {
 
     /// How far errors of the mixtures, one a head, move the output.
     pub fn mixtures(&self, errors: &[Lanes]) -> Lanes {
-        let (mut squares, mut form) = ([0.0; LANES], [0.0; LANES]);
-        for (row, x) in self.products.chunks_exact(errors.len()).zip(errors) {
-            let mut inner = [0.0; LANES];
-            for (&p, y) in row.iter().zip(errors) {
-                inner = from_fn(|l| inner[l] + p * y[l]);
-            }
-            form = from_fn(|l| form[l] + inner[l] * x[l]);
-            squares = from_fn(|l| squares[l] + x[l] * x[l]);
-        }
+        let form = quadratic(&self.products, errors);
+        let squares = sum_of_squares(errors);
         // A minimum drops a NaN.
-        from_fn(|l| {
+        each(|l| {
             let known = 0.0 * squares[l];
             COVER * ((self.spectral * squares[l].sqrt()).min(form[l].sqrt()) + known) + TINY
         })
     }
 
-    /// How far an error of one input moves the output, as a part of its length; `weight` says which weight each head gives it.
-    pub fn input(&self, weight: impl Fn(usize) -> Lanes) -> Lanes {
-        let n = self.sizes.len();
-        let (mut sum, mut size) = ([0.0; LANES], [0.0; LANES]);
-        for (h, s) in self.sizes.iter().enumerate() {
-            let w = weight(h);
-            sum = from_fn(|l| sum[l] + w[l]);
-            size = from_fn(|l| size[l] + s * w[l].abs());
+    /// How far an error of one input moves the output, as a part of its length, with the weight that each head gives it.
+    pub fn input(&self, weights: &[Lanes]) -> Lanes {
+        let mut mean = [0.0; LANES];
+        let mut size = [0.0; LANES];
+        for (w, s) in weights.iter().zip(&self.sizes) {
+            mean = each(|l| mean[l] + w[l] / weights.len() as f64);
+            size = each(|l| size[l] + s * w[l].abs());
         }
-        let mean: Lanes = sum.map(|sum| sum / n as f64);
-        let (mut all, mut apart) = ([0.0; LANES], [0.0; LANES]);
-        for (h, row) in self.inner.chunks_exact(n).enumerate() {
-            let (mut inner, mut less) = ([0.0; LANES], [0.0; LANES]);
-            for (k, &p) in row.iter().enumerate() {
-                let w = weight(k);
-                inner = from_fn(|l| inner[l] + p * w[l]);
-                less = from_fn(|l| less[l] + p * (w[l] - mean[l]));
-            }
-            let w = weight(h);
-            all = from_fn(|l| all[l] + inner[l] * w[l]);
-            apart = from_fn(|l| apart[l] + less[l] * (w[l] - mean[l]));
-        }
+        let apart: Vec<Lanes> = weights.iter().map(|w| each(|l| w[l] - mean[l])).collect();
+        let (all, apart) = (quadratic(&self.inner, weights), quadratic(&self.inner, &apart));
         let reach: f64 = self.sizes.iter().sum();
-        from_fn(|l| {
+        each(|l| {
             let slack = |size: f64| self.slack * size * size;
             let mean_size = size[l] + mean[l].abs() * reach;
             let direct = (all[l].abs() + slack(size[l])).sqrt();
@@ -125,6 +105,25 @@ impl Outlet {
             COVER * (direct.min(split) + LOSSY * mean_size + known) + TINY
         })
     }
+}
+
+/// `xᵀ M x` in each lane.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+fn quadratic(matrix: &[f64], x: &[Lanes]) -> Lanes {
+    let mut sum = [0.0; LANES];
+    for (row, x_row) in matrix.chunks_exact(x.len()).zip(x) {
+        let mut inner = [0.0; LANES];
+        for (&m, x) in row.iter().zip(x) {
+            inner = each(|l| x[l].mul_add(m, inner[l]));
+        }
+        sum = each(|l| inner[l].mul_add(x_row[l], sum[l]));
+    }
+    sum
+}
+
+/// `xᵀ x` in each lane.
+fn sum_of_squares(x: &[Lanes]) -> Lanes {
+    x.iter().fold([0.0; LANES], |sum, x| each(|l| sum[l] + x[l] * x[l]))
 }
 
 #[cfg(test)]
@@ -162,7 +161,7 @@ mod tests {
             let of_value = |h: usize| value.weights().slice_move(s![h / 2 * 3..h / 2 * 3 + 3, ..]);
             let weight = |h: usize| if alike { weights[0] } else { weights[h] };
             let together = (0..4).fold(Array2::zeros((7, 5)), |sum, h| sum + of_head(h).dot(&of_value(h)) * weight(h));
-            let bound = outlet.input(|h| [weight(h); LANES])[3];
+            let bound = outlet.input(&(0..4).map(|h| [weight(h); LANES]).collect::<Vec<_>>())[3];
             // The direction that is stretched most.
             let mut e = Array1::ones(5);
             for _ in 0..50 {
@@ -203,7 +202,7 @@ mod tests {
             errors[2][1] = lost;
             let moved = outlet.mixtures(&errors);
             assert!(!moved[1].is_finite() && moved[0].is_finite());
-            let passed = outlet.input(|h| errors[h]);
+            let passed = outlet.input(&errors);
             assert!(!passed[1].is_finite() && passed[0].is_finite());
         }
     }
