@@ -1,6 +1,7 @@
 //! Probabilities of all tokens after sixteen prefixes at once, from logits that are known up to a common radius.
 //!
-//! A common shift changes nothing, and moving all logits by at most `r` changes a probability by a factor within `e^(±2r)`.
+//! A common shift changes nothing, and moving all logits by at most `r` changes the odds `p/(1 − p)` by a factor `m` within `e^(±2r)`,
+//! and `p` to `p m/(1 + p (m − 1))`.
 //! With `D` the greatest distance of two logits, at most 700 or else cut, a power errs by `D u` and `EXP_EPS`, the sum of
 //! `n` by as much and `n u`, and the quotient by `u` (Higham 2002, §3.1).
 
@@ -9,7 +10,7 @@ use std::array::from_fn;
 use multiversion::multiversion;
 
 use super::elementary::exp;
-use super::interval::{Interval, up};
+use super::interval::{Interval, down, up};
 use super::wide::{LANES, Lanes, Number, each};
 
 /// Largest radius of the logits.
@@ -26,6 +27,8 @@ pub struct Softmax {
     totals: Lanes,
     /// The exact probability divided by its float lies between `1/spread` and `spread`, but for what is lost.
     spread: Lanes,
+    /// The part of it that moving the logits has, `e^(2r)`, and the part that rounding has.
+    parts: [Lanes; 2],
 }
 
 impl Softmax {
@@ -35,15 +38,17 @@ impl Softmax {
     pub fn new(middles: Vec<Lanes>, radius: &Lanes) -> Softmax {
         let mut powers = middles;
         let (totals, range) = powers_of(&mut powers);
+        let roundings: Lanes =
+            each(|l| (powers.len() as f64 + 2.0 * range[l].min(750.0) + 40.0) * f64::EPSILON);
+        let moved: Lanes = each(|l| exp(Interval::point(up(2.0 * radius[l]))).hi());
+        // 1/(1 − x) <= 1 + 1.02 x.
+        let rounded: Lanes = each(|l| up(1.0 + 1.02 * roundings[l]));
         let spread: Lanes = each(|l| {
-            let roundings = (powers.len() as f64 + 2.0 * range[l].min(750.0) + 40.0) * f64::EPSILON;
-            let moved = exp(Interval::point(up(2.0 * radius[l]))).hi();
-            let known = radius[l] <= MOST && range[l].is_finite() && roundings < 0.01;
-            // 1/(1 − x) <= 1 + 1.02 x.
-            if known { up(moved * up(1.0 + 1.02 * roundings)) } else { f64::NAN }
+            let known = radius[l] <= MOST && range[l].is_finite() && roundings[l] < 0.01;
+            if known { up(moved[l] * rounded[l]) } else { f64::NAN }
         });
         let totals = each(|l| if spread[l].is_finite() { totals[l] } else { f64::NAN });
-        Softmax { powers, totals, spread }
+        Softmax { powers, totals, spread, parts: [moved, rounded] }
     }
 
     /// Whether anything is known about the probabilities in a lane.
@@ -58,7 +63,10 @@ impl Softmax {
             return Interval::new(0.0, 1.0);
         }
         let p = self.powers[token][lane] / self.totals[lane];
-        let (above, below) = (up(p * self.spread[lane]), (p / self.spread[lane]).next_down());
+        let [m, rounded] = self.parts.map(|part| part[lane]);
+        let (most, least) = (up(p * rounded).min(1.0), down(p / rounded));
+        let above = up(up(most * m) / down(1.0 + down(most * down(m - 1.0))));
+        let below = down(least / up(least + up(up(1.0 - least) * m)));
         Interval::new((below - LOST).max(0.0), up(above + LOST).min(1.0))
     }
 
@@ -143,6 +151,9 @@ mod tests {
             for (t, &x) in moved.iter().enumerate() {
                 let (p, bounds) = (num::exp(x) / sum, softmax.at(t, 3));
                 prop_assert!(bounds.lo() <= p.hi() && p.lo() <= bounds.hi(), "{p} outside {bounds}");
+                // Next to nothing and nearly certain are narrow both.
+                let width = 4.0 * radius * (4.0 * radius).exp() * p.hi() * (1.0 - p.lo());
+                prop_assert!(bounds.hi() - bounds.lo() <= width + 1e-9, "{bounds} {width}");
                 let reaches = softmax.reaching(&[(t, floor)])[0];
                 prop_assert!(reaches == 0xffff || reaches == 0 && p.lo() < floor && bounds.hi() < floor * 1.000_001);
                 prop_assert!(reaches == 0xffff || bounds.hi() <= floor * (1.0 + 1e-12));

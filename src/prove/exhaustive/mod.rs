@@ -162,7 +162,7 @@ impl<'a> Exhaustive<'a> {
         let mut pace = Pace { done: skipped, all: self.tree.nodes(), seconds: 0.0, here: 0.0 };
         let (begin, mut stored): (Instant, Option<Instant>) = (Instant::now(), None);
         let (network, tree) = (self.network.as_ref(), &self.tree);
-        let plan = network.map_or(Plan::Digits, |network| Plan::new(network, tree));
+        let plan = network.map_or(Plan::Digits, |network| Plan::new(network, tree, question.near()));
         let worker = Worker { model: self.model, network, tree, plan, question, limits };
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();

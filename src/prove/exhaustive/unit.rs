@@ -20,8 +20,6 @@ use super::walk::{Beginning, Tree, Unit};
 const LOOSE: f64 = 1e-7;
 /// Radius of logits that no other evaluation has to improve: it widens the final enclosure of a probability by as much.
 const ENOUGH: f64 = 1e-10;
-/// Radius of logits that lets few prefixes stay open.
-const NEAR: f64 = 1e-2;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
 const VAGUE: f64 = 2.0;
 
@@ -273,9 +271,9 @@ impl Worker<'_> {
 }
 
 impl Plan {
-    /// What should do for most of the longest prefixes, judged by sixteen of them. It is a guess: what floats then say too little
-    /// about is evaluated with more digits.
-    pub fn new(network: &batch::Network<'_>, tree: &Tree<'_>) -> Plan {
+    /// What should do for most of the longest prefixes, judged by sixteen of them, if logits have to be known to within `near`. It is a
+    /// guess: what floats then say too little about is evaluated with more digits.
+    pub fn new(network: &batch::Network<'_>, tree: &Tree<'_>, near: f64) -> Plan {
         let (mut state, mut len) = (0, 0);
         let mut steps: Vec<[TokenId; LANES]> = Vec::new();
         loop {
@@ -289,7 +287,7 @@ impl Plan {
         let Some((last, first)) = steps.split_last() else { return Plan::Digits };
         let is_near = |mut packet: batch::Packet<Lanes>| {
             let logits = network.extend(&mut packet, *last, true);
-            logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= NEAR))
+            logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= near))
         };
         if is_near(beginning(network, first)) {
             Plan::Floats
