@@ -99,10 +99,10 @@ impl<'a> Exhaustive<'a> {
         Exhaustive { model, network: Network::new(model, longest), tree }
     }
 
-    /// Nodes below one beginning of a unit, at most: with the language it determines the units.
+    /// What determines the units, together with the language.
     #[must_use]
-    pub fn most_nodes(&self) -> f64 {
-        self.tree.most_nodes()
+    pub fn cut(&self) -> String {
+        format!("{:?} nodes below each of {LANES}", self.tree.most_nodes())
     }
 
     /// Number of beginnings of prefixes.

@@ -120,8 +120,8 @@ impl Session<'_> {
         let longest = self.limits.longest_prefix(self.model.context);
         let exhaustive = Exhaustive::new(self.model, self.automaton, longest);
         // A state is a number of units: it means nothing where these are cut differently.
-        let most = exhaustive.most_nodes();
-        let run = format!("{} {longest} {question:?} {:?} {most:?} nodes", self.digest, self.automaton);
+        let cut = exhaustive.cut();
+        let run = format!("{} {longest} {question:?} {:?} {cut}", self.digest, self.automaton);
         let stored = match &self.limits.checkpoint {
             Some(checkpoint) => checkpoint.load::<State>(&run).map_err(ExhaustiveError::Checkpoint)?,
             None => None,
