@@ -1,5 +1,5 @@
-//! Prefixes per second of the exhaustive prover on one thread: all continuations of sixteen beginnings by one token, all tokens
-//! asked for at once.
+//! Prefixes per second of the exhaustive prover on one thread: all continuations of 64 beginnings by one token, all tokens
+//! asked for at once, with a threshold.
 //!
 //! `cargo bench --bench exhaustive`; each line names the weights that a prefix is multiplied with. Nearly all prefixes take one
 //! multiply-add in floats for each of them, so that `2 · weights · prefixes/s` is the rate in operations per second; with
@@ -13,8 +13,8 @@ use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId};
 use llmprove::prove::{Arguments, Portfolio};
 use llmprove::search::Aim;
-use llmprove::spec::Language;
 use llmprove::spec::language::TokenSet;
+use llmprove::spec::{Language, Threshold};
 use llmprove::verdict::Prover;
 
 fn continuations(criterion: &mut Criterion) {
@@ -27,15 +27,16 @@ fn continuations(criterion: &mut Criterion) {
             continue;
         };
         let vocab_size = folder.vocab_size();
-        let first = Language::Set(TokenSet::of_ranges([(0, 15)]));
+        let first = Language::Set(TokenSet::of_ranges([(0, 63)]));
         let language = Language::Seq(vec![first, Language::Set(TokenSet::vocabulary(vocab_size))]);
         let tokens: Vec<TokenId> = (0..vocab_size as TokenId).collect();
         let portfolio =
             Portfolio::open(&folder, &language, [Prover::Exhaustive].into()).expect("the model can be read");
         let mut group = criterion.benchmark_group(name);
-        group.sample_size(10).throughput(Throughput::Elements(16 * vocab_size as u64));
-        group.bench_function(format!("sixteen tokens and one more, {} weights", folder.n_weights()), |b| {
-            let aim = Aim::Narrow { gap: 0.0 };
+        group.sample_size(10).throughput(Throughput::Elements(64 * vocab_size as u64));
+        group.bench_function(format!("64 tokens and one more, {} weights", folder.n_weights()), |b| {
+            let thresholds = [Threshold::parse("0.2").expect("a number")];
+            let aim = Aim::Exceed(&thresholds);
             b.iter(|| {
                 let run =
                     || portfolio.bound(&tokens, aim, Arguments::Dropped, &Limits::default(), &|_| {}).is_ok();
