@@ -3,7 +3,7 @@
 //! Middles are floats or double-double numbers; for each vector and prefix one radius bounds the Euclidean distance of the
 //! middles from the exact real values. A linear map passes radii on by its largest singular value, a norm by the inverse of
 //! its divisor, attention and activations as derived beside them; roundings add what [`wide`] states. Such radii grow by about
-//! a digit a layer. Floats are fast and leave most prefixes of a shallow network far from any bound; the 31 digits of
+//! a digit with each attention and MLP. Floats are fast and leave most prefixes of a shallow network far from any bound; the 31 digits of
 //! double-double numbers tell the others apart. A radius that is not small compared with the numbers becomes ∞, and then
 //! another evaluation has to answer.
 //!

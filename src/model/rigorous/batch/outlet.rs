@@ -16,12 +16,12 @@
 //! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h`.
 
 use multiversion::multiversion;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{ArrayView2, Axis, concatenate, s};
 
 use super::COVER;
 use super::maps::Map;
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
-use crate::num::wide::{LANES, Lanes, TINY, each};
+use crate::num::wide::{self, LANES, Lanes, TINY, each};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// Relative errors of weights and of their means.
@@ -56,32 +56,34 @@ impl Outlet {
         // Products err by γ of the sizes of their factors, in the Frobenius norm.
         let (width, inputs) = output.weights().dim();
         let g = gamma(width.max(inputs) + value.weights().ncols() + 4, ROUNDOFF_F64);
-        let pairs = || (0..n_heads).flat_map(|h| (0..n_heads).map(move |k| (h, k)));
-        let product = |(h, k): (usize, usize)| {
-            spectral_norm(out(h).t().dot(&out(k)).view()) + g * size(out(h)) * size(out(k))
-        };
-        let through: Vec<Array2<f64>> = (0..n_heads).map(|h| out(h).dot(&of_value(h))).collect();
         let sizes: Vec<f64> = (0..n_heads).map(|h| COVER * size(out(h)) * size(of_value(h))).collect();
-        let sum = through.iter().fold(Array2::zeros((width, value.weights().ncols())), |sum, x| sum + x);
-        let off = g * (n_heads as f64 + 1.0) * sizes.iter().sum::<f64>();
+        let (mut products, mut inner) = (Vec::new(), Vec::new());
+        for (h, k) in (0..n_heads).flat_map(|h| (0..n_heads).map(move |k| (h, k))) {
+            let product = out(h).t().dot(&out(k));
+            products.push(COVER * (spectral_norm(product.view()) + g * size(out(h)) * size(out(k))));
+            // ⟨W_h V_h, W_k V_k⟩ is the sum of the entries of W_hᵀ W_k ⊙ V_h V_kᵀ.
+            inner.push((&product * &of_value(h).dot(&of_value(k).t())).sum());
+        }
+        let values: Vec<ArrayView2<f64>> = (0..n_heads).map(of_value).collect();
+        let values = concatenate(Axis(0), &values).expect("maps from the same inputs");
+        let off = g * sizes.iter().sum::<f64>();
         Outlet {
             spectral: output.blocks[0].spectral,
-            products: pairs().map(|pair| COVER * product(pair)).collect(),
-            inner: pairs().map(|(h, k)| (&through[h] * &through[k]).sum()).collect(),
-            sizes,
+            products,
+            inner,
             slack: 8.0 * gamma(2 * (width + inputs + n_heads) * (width + inputs), ROUNDOFF_F64),
-            together: COVER * (spectral_norm(sum.view()) + off),
+            together: COVER * (spectral_norm(output.weights().dot(&values).view()) + off),
+            sizes,
         }
     }
 
     /// How far errors of the mixtures, one a head, move the output.
     pub fn mixtures(&self, errors: &[Lanes]) -> Lanes {
-        let form = quadratic(&self.products, errors);
-        let squares = sum_of_squares(errors);
+        let (form, length) = (quadratic(&self.products, errors), wide::length(errors));
         // A minimum drops a NaN.
         each(|l| {
-            let known = 0.0 * squares[l];
-            COVER * ((self.spectral * squares[l].sqrt()).min(form[l].sqrt()) + known) + TINY
+            let known = 0.0 * length[l];
+            COVER * ((self.spectral * length[l]).min(form[l].sqrt()) + known) + TINY
         })
     }
 
@@ -121,14 +123,9 @@ fn quadratic(matrix: &[f64], x: &[Lanes]) -> Lanes {
     sum
 }
 
-/// `xᵀ x` in each lane.
-fn sum_of_squares(x: &[Lanes]) -> Lanes {
-    x.iter().fold([0.0; LANES], |sum, x| each(|l| sum[l] + x[l] * x[l]))
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::Array1;
+    use ndarray::{Array1, Array2};
     use proptest::prelude::*;
 
     use super::*;
