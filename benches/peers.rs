@@ -14,6 +14,7 @@ use std::time::Instant;
 use peers::{Ball, File, Networks};
 
 fn main() {
+    llmprove::heap::keep_freed();
     let shared =
         std::env::var_os("LLMPROVE_SHARED").map_or_else(|| PathBuf::from("../shared"), PathBuf::from);
     let Some((file, models)) = peers::load("peers", &shared) else { return };

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod domain;
 pub mod explain;
 pub mod guide;
+pub mod heap;
 pub mod limits;
 pub mod model;
 pub mod num;

@@ -3,5 +3,6 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    llmprove::heap::keep_freed();
     cli::main()
 }

@@ -23,14 +23,16 @@ mod linear;
 mod norm;
 mod polynomial;
 mod product;
+mod rows;
 mod size;
 mod sum;
 #[cfg(test)]
 mod tests;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 use crate::num::{Interval, nonnegative_sum};
+use rows::{add_sizes, add_squares};
 
 pub use activation::Curve;
 pub use attention::Source;
@@ -235,10 +237,10 @@ impl Form {
             (vec![0.0f64; width], vec![0.0f64; width], vec![0.0f64; width]);
         let mut sum = vec![0.0f64; width];
         self.each_group(|group, rows| match group.shape {
-            Shape::Box => fold_rows(&mut both, rows, |sum, x| sum + x.abs()),
+            Shape::Box => add_sizes(&mut both, rows),
             Shape::Ball => {
                 sum.fill(0.0);
-                fold_rows(&mut sum, rows, |sum, x| sum + x * x);
+                add_squares(&mut sum, rows);
                 // A square that underflows loses less than the smallest normal number.
                 let lost = group.size as f64 * f64::MIN_POSITIVE;
                 both.iter_mut().zip(&sum).for_each(|(to, x)| *to += nonnegative_sum(x + lost).sqrt());
@@ -285,36 +287,8 @@ impl Form {
     #[must_use]
     pub fn magnitude(&self) -> Vec<f64> {
         let mut sum: Vec<f64> = self.mid.iter().zip(&self.err).map(|(m, e)| m.abs() + e).collect();
-        fold_rows(&mut sum, self.coef.view(), |sum, x| sum + x.abs());
+        add_sizes(&mut sum, self.coef.view());
         sum.into_iter().map(nonnegative_sum).collect()
-    }
-}
-
-/// `to_i = f(to_i, x_ki)` for every row `k` in turn.
-fn fold_rows(to: &mut [f64], rows: ArrayView2<f64>, f: impl Fn(f64, f64) -> f64) {
-    // Loops over slices become vector instructions.
-    match rows.as_slice() {
-        Some(all) if !to.is_empty() => all.chunks_exact(to.len()).for_each(|row| {
-            to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
-        }),
-        _ => rows.rows().into_iter().for_each(|row| {
-            to.iter_mut().zip(row).for_each(|(to, &x)| *to = f(*to, x));
-        }),
-    }
-}
-
-/// `to_ki += factor_i x_ki`.
-fn add_rows(mut to: ArrayViewMut2<f64>, rows: ArrayView2<f64>, factors: &[f64]) {
-    let width = factors.len().max(1);
-    // Loops over slices become vector instructions.
-    if let (Some(to), Some(rows)) = (to.as_slice_mut(), rows.as_slice()) {
-        for (to, row) in to.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
-            to.iter_mut().zip(row).zip(factors).for_each(|((to, x), f)| *to += f * x);
-        }
-    } else {
-        for (to, row) in to.rows_mut().into_iter().zip(rows.rows()) {
-            to.into_iter().zip(row).zip(factors).for_each(|((to, x), f)| *to += f * x);
-        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Known {
 }
 
 /// Radius of a key or a value above which floats are not enough.
-const FINE: f64 = 1e-10;
+const FINE: f64 = 1e-8;
 
 /// One alternative at one position on its way through the layers.
 struct Cell {

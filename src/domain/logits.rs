@@ -13,6 +13,9 @@ use super::network::Network;
 use crate::model::TokenId;
 use crate::num::{Interval, exp, ln, nonnegative_sum};
 
+/// Looseness of a residual whose norm is known well enough.
+const LITTLE: f64 = 0.1;
+
 /// All logits after the prefixes of a region.
 #[derive(Debug, Clone)]
 pub struct Logits<'n> {
@@ -53,7 +56,9 @@ impl<'n> Logits<'n> {
                 Mapped { linear: residual.map(&network.head), delta, gamma: 0.0, length: 0.0 }
             }
         };
-        let product = network.last.map(|norm| {
+        // A polynomial that leaves little open knows the norm too.
+        let last = network.last.filter(|_| residual.looseness().is_none_or(|rest| !(rest <= LITTLE)));
+        let product = last.map(|norm| {
             let (y, scale) = norm.factors(residual);
             let bias: Vec<f64> = (0..network.vocab).map(|j| -network.head.bias(j).mid_rad().0).collect();
             (y.map(&network.head).shifted(&bias), scale)
@@ -86,7 +91,8 @@ impl<'n> Logits<'n> {
                 nonnegative_sum((r * self.gamma).min(by_length))
             })
             .collect();
-        let mut margins = linear.clone().widened(&spread).ranges();
+        let widened = |(range, by): (Interval, &f64)| range + Interval::new(-by, *by);
+        let mut margins: Vec<Interval> = linear.ranges().into_iter().zip(&spread).map(widened).collect();
         for (margin, widest) in margins.iter_mut().zip(widest) {
             *margin = widest.map_or(*margin, |(widest, _)| meet(*margin, widest));
         }

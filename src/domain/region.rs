@@ -128,7 +128,7 @@ impl Network<'_> {
         };
         let answer = |&degree: &u8| {
             let last = self.around(ball, &known, degree);
-            (Logits::new(self, &last), last.is_loose())
+            (Logits::new(self, &last), last.looseness().is_some_and(|rest| !(rest <= 1.0)))
         };
         let (mut logits, mut loose) = answer(&degrees[0]);
         for degree in &degrees[1..] {

@@ -9,6 +9,7 @@
 //! where `U±` are ranges of affine forms. With `r = rad y / rad x` that is never much worse than `rad x · rad y`, and half of
 //! it where the two have little to do with each other: they are not both large for the same ε.
 
+use multiversion::multiversion;
 use ndarray::{Array2, s};
 
 use super::{Form, Group, Shape, n_symbols, union_of, worse};
@@ -86,6 +87,7 @@ fn symmetric(x: f64) -> Interval {
 }
 
 /// Range of `x + sign y` in size, entry by entry, up to rounding.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
 fn reach_of(groups: &[Group], x: &Array2<f64>, y: &Array2<f64>, sign: f64) -> Vec<f64> {
     let width = x.ncols();
     let (mut total, mut own) = (vec![0.0f64; width], vec![0.0f64; width]);

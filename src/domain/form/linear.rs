@@ -5,7 +5,8 @@
 
 use ndarray::{Array1, Array2, s};
 
-use super::{Form, Group, Sum, Symbols, add_rows, n_symbols, union_of};
+use super::rows::{add_rows, subtract_means};
+use super::{Form, Group, Sum, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 /// `y = x W + b` with `W` known exactly and `b` to within radii.
@@ -131,8 +132,9 @@ impl Form {
         let mut coef = Array2::zeros((n_symbols(&groups), width));
         let (mut mid, mut err) = (vec![0.0; width], vec![0.0; width]);
         for &(factor, form) in terms {
+            let factors = vec![factor; width];
             form.scatter(&groups, |rows, source| {
-                coef.slice_mut(s![rows, ..]).scaled_add(factor, &source);
+                add_rows(coef.slice_mut(s![rows, ..]), source, &factors);
             });
             mid.iter_mut().zip(&form.mid).for_each(|(to, x)| *to += factor * x);
             // A factor of one multiplies without rounding; the bound covers the other case.
@@ -177,8 +179,13 @@ impl Form {
 
     /// `x_i · factor_i` for exact factors.
     #[must_use]
-    pub fn times(mut self, factors: &[f64]) -> Form {
+    pub fn times(self, factors: &[f64]) -> Form {
         let magnitude = self.magnitude();
+        self.times_of(factors, &magnitude)
+    }
+
+    /// [`Form::times`], given the [`Form::magnitude`] of this form.
+    fn times_of(mut self, factors: &[f64], magnitude: &[f64]) -> Form {
         for (i, factor) in factors.iter().enumerate() {
             self.mid[i] *= factor;
             let passed = factor.abs() * (self.err[i] + dot_error(1, magnitude[i]));
@@ -193,7 +200,7 @@ impl Form {
     pub fn times_enclosed(self, c: Interval) -> Form {
         let (mid, rad) = c.mid_rad();
         let magnitude = self.magnitude();
-        let mut y = self.times(&vec![mid; magnitude.len()]);
+        let mut y = self.times_of(&vec![mid; magnitude.len()], &magnitude);
         y.err.iter_mut().zip(magnitude).for_each(|(e, m)| *e = nonnegative_sum(*e + rad * m));
         y
     }
@@ -227,12 +234,10 @@ impl Form {
             *mid -= centre;
             *err = nonnegative_sum(*err + centre_err + dot_error(2, *magnitude) + dot_error(2, centre.abs()));
         }
-        let mut means = 0.0f64;
-        for mut row in self.coef.rows_mut() {
-            let centre = mean(row.view());
-            means += centre.abs();
-            row -= centre;
+        if !self.coef.is_standard_layout() {
+            self.coef = self.coef.as_standard_layout().into_owned();
         }
+        let means = self.coef.as_slice_mut().map_or(f64::INFINITY, |all| subtract_means(all, weights));
         let rounding = dot_error(2, nonnegative_sum(means));
         self.err.iter_mut().for_each(|err| *err = nonnegative_sum(*err + rounding));
         self

@@ -12,9 +12,11 @@
 //!
 //! and only the terms after the brackets are bounded by their sizes. In a box `L (2ε_k² − 1) = 2 L ε_k² − L`.
 
+use multiversion::multiversion;
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{Form, Group, Shape, fold_rows};
+use super::rows::{add_sizes, add_squares};
+use super::{Form, Group, Shape};
 use crate::num::{dot_error, nonnegative_sum};
 
 /// A form seen from one group.
@@ -39,12 +41,12 @@ impl Form {
         self.groups.iter().copied().find(|group| group.degree > 1)
     }
 
-    /// Whether less is known of the dependence on a group whose products are kept track of than remains unknown.
+    /// What remains unknown as a part of what is known of the dependence on a group whose products are kept track of; `None`
+    /// without such a group.
     #[must_use]
-    pub fn is_loose(&self) -> bool {
-        let Some(group) = self.tracked() else { return false };
-        let parts = self.parts(group);
-        !(parts.rest.iter().sum::<f64>() <= parts.linear.iter().sum::<f64>())
+    pub fn looseness(&self) -> Option<f64> {
+        let parts = self.parts(self.tracked()?);
+        Some(parts.rest.iter().sum::<f64>() / parts.linear.iter().sum::<f64>())
     }
 
     /// The form seen from one of its groups.
@@ -134,13 +136,13 @@ impl Form {
 /// Bounds on what a group of symbols adds to each entry, and the sums of its coefficients in size, both up to rounding.
 fn sizes(rows: ArrayView2<'_, f64>, shape: Shape) -> (Vec<f64>, Vec<f64>) {
     let mut size = vec![0.0; rows.ncols()];
-    fold_rows(&mut size, rows, |sum, x| sum + x.abs());
+    add_sizes(&mut size, rows);
     // Alternatives are at most as large as all of them together.
     if shape != Shape::Ball {
         return (size.clone(), size);
     }
     let mut square = vec![0.0; rows.ncols()];
-    fold_rows(&mut square, rows, |sum, x| sum + x * x);
+    add_squares(&mut square, rows);
     let lost = rows.nrows() as f64 * f64::MIN_POSITIVE;
     (square.into_iter().map(|x| nonnegative_sum(x + lost).sqrt()).collect(), size)
 }
@@ -151,6 +153,7 @@ fn place(m: usize, k: usize, l: usize) -> usize {
 }
 
 /// `L M`: its centre, and the coefficients of products of two symbols.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
 fn second_degree(l: &ArrayView2<'_, f64>, m: &ArrayView2<'_, f64>, shape: Shape) -> (Vec<f64>, Array2<f64>) {
     let (n, width) = l.dim();
     let mut rows = Array2::zeros((n * (n + 1) / 2, width));
@@ -180,6 +183,7 @@ fn second_degree(l: &ArrayView2<'_, f64>, m: &ArrayView2<'_, f64>, shape: Shape)
 type Pairs<'a> = [(ArrayView2<'a, f64>, ArrayView2<'a, f64>)];
 
 /// `Σ L Q` over some pairs: the coefficients of products of three symbols.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
 fn third_degree(terms: &Pairs<'_>, shape: Shape) -> Array2<f64> {
     let (n, width) = terms[0].0.dim();
     let mut rows = Array2::zeros((n * (n + 1) * (n + 2) / 6, width));

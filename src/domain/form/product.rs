@@ -4,7 +4,8 @@
 
 use ndarray::{Array2, s};
 
-use super::{Form, add_rows, n_symbols, union_of};
+use super::rows::add_rows;
+use super::{Form, n_symbols, union_of};
 use crate::num::{dot_error, nonnegative_sum};
 
 impl Form {

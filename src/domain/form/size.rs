@@ -12,7 +12,8 @@
 
 use ndarray::{Array2, ArrayView1};
 
-use super::{Form, Shape, fold_rows, worse};
+use super::rows::add_sizes;
+use super::{Form, Shape, worse};
 use crate::num::{dot_error, nonnegative_sum};
 
 /// Squarings of `M`: the bound on λ exceeds it by a factor of at most `d^{1/2^{n+1}}`.
@@ -56,7 +57,7 @@ impl Form {
         let spectral = (weights * largest_eigenvalue(gram, self.n_symbols())).sqrt();
         let mut entries = self.err.clone();
         let boxes = self.groups.iter().all(|group| group.shape == Shape::Box);
-        fold_rows(&mut entries, self.coef.view(), |sum, x| sum + x.abs());
+        add_sizes(&mut entries, self.coef.view());
         let entries = if boxes { length(ArrayView1::from(&entries)) } else { f64::INFINITY };
         // Squares that underflow lose less than the root of as many smallest normal numbers.
         let lost = 1e-140 * (self.n_symbols() + width + 1) as f64;
