@@ -1,6 +1,5 @@
 //! `llmprove explain`: where the bound of a token is lost.
 
-use llmprove::certify::Recorder;
 use llmprove::explain::profile;
 use llmprove::num::Interval;
 use llmprove::prove::PortfolioError;
@@ -21,7 +20,7 @@ pub fn run(args: &ExplainArgs) -> Result<Output, CliError> {
     if *job.language() != Language::Any {
         return Err(CliError::new("explain speaks of every prefix", "leave out --prefix"));
     }
-    let bounds = job.run(Prover::WORKERS.into(), Aim::Narrow { gap: 0.0 }, &Recorder::default())?;
+    let bounds = job.run(Prover::WORKERS.into(), Aim::Narrow { gap: 0.0 })?;
     let model = job.folder().load()?;
     // The provers have had their time; the stages take seconds and are not cut short by it.
     let limits = llmprove::limits::Limits { deadline: None, ..job.limits().clone() };

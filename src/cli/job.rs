@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use llmprove::certify::Recorder;
 use llmprove::decide::{Decision, decide};
 use llmprove::limits::Limits;
 use llmprove::model::{ModelFolder, TokenId, Vocab};
@@ -63,20 +62,13 @@ impl Job {
         Ok((Job { start, folder, name, vocab, token, language, written, limits }, subject))
     }
 
-    /// Runs the provers until the aim is reached or the limits are.
-    pub fn run(
-        &self,
-        provers: BTreeSet<Prover>,
-        aim: Aim<'_>,
-        recorder: &Recorder,
-    ) -> Result<Bounds, CliError> {
+    /// Runs the provers until the aim is reached or the limits are. Nobody asks for certificates here, so an enumeration that there is
+    /// time for comes first.
+    pub fn run(&self, provers: BTreeSet<Prover>, aim: Aim<'_>) -> Result<Bounds, CliError> {
         let progress = Progress::start();
-        let observe = |event: Event<'_>| {
-            recorder.notice(event);
-            show(&progress, event);
-        };
+        let observe = |event: Event<'_>| show(&progress, event);
         let portfolio = Portfolio::open(&self.folder, &self.language, provers)?;
-        let found = portfolio.bound(&[self.token], aim, Arguments::Kept, &self.limits, &observe)?;
+        let found = portfolio.bound(&[self.token], aim, Arguments::Dropped, &self.limits, &observe)?;
         let bounds = found.into_iter().next().expect("one token, one answer");
         consistent(self.token, &bounds)?;
         Ok(bounds)

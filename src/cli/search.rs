@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use llmprove::certify::Recorder;
 use llmprove::report::{bounds, json};
 use llmprove::search::Aim;
 use llmprove::verdict::Prover;
@@ -15,7 +14,7 @@ use super::output::Output;
 /// Runs the command.
 pub fn run(args: &SearchArgs) -> Result<Output, CliError> {
     let job = Job::new(&args.model, &args.token, &args.run, &args.time)?;
-    let found = job.run(BTreeSet::from([Prover::Search]), Aim::Narrow { gap: 0.0 }, &Recorder::default())?;
+    let found = job.run(BTreeSet::from([Prover::Search]), Aim::Narrow { gap: 0.0 })?;
     let subject = job.subject();
     Ok(if args.json {
         Output::json(&json::bound(&subject, &found), 0)

@@ -12,6 +12,7 @@ mod tally;
 mod unit;
 mod walk;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -162,8 +163,10 @@ impl<'a> Exhaustive<'a> {
         let mut pace = Pace { done: skipped, all: self.tree.nodes(), seconds: 0.0, here: 0.0 };
         let (begin, mut stored): (Instant, Option<Instant>) = (Instant::now(), None);
         let (network, tree) = (self.network.as_ref(), &self.tree);
-        let plan = network.map_or(Plan::Digits, |network| Plan::new(network, tree, question.near()));
-        let worker = Worker { model: self.model, network, tree, plan, question, limits };
+        let plans = network.map_or_else(|| vec![Plan::Digits], |network| Plan::all(network, tree));
+        let (mut plans, again) = (plans.into_iter().peekable(), AtomicUsize::new(0));
+        let plan = plans.next().unwrap_or(Plan::Digits);
+        let mut worker = Worker { model: self.model, network, tree, plan, question, again: &again, limits };
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();
             if round.is_empty() {
@@ -183,6 +186,12 @@ impl<'a> Exhaustive<'a> {
                 pace.here += self.tree.size(unit);
             }
             worker.settle(&mut state.tally, CROWD)?;
+            // Where floats cost more than they save.
+            let taken = again.swap(0, Ordering::Relaxed) as f64;
+            let steps: f64 = round.iter().map(|unit| self.tree.size(unit)).sum();
+            if let Some(plan) = plans.next_if(|plan| taken > plan.share(tree) * steps) {
+                worker.plan = plan;
+            }
             let cut = found.iter().any(Option::is_none);
             pace.seconds = begin.elapsed().as_secs_f64();
             watch.progress(pace);

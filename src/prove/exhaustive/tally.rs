@@ -25,9 +25,6 @@ pub enum Question<'q> {
 
 /// Width of an enclosure that is narrow enough if it leaves nothing undecided: about what a report shows.
 const SHOWN: f64 = 1e-4;
-/// Radius of logits that leaves few prefixes open: where every digit counts, and where an enclosure of a probability as wide as
-/// [`SHOWN`] will do, as most probabilities are small or far from the best.
-const NEAR: [f64; 2] = [1e-2, 0.3];
 
 /// Prefixes that are open for one quantity before they have to be enclosed again: at the end of a round, and within a unit, where
 /// most of them will be left behind by what other units find.
@@ -76,16 +73,6 @@ impl Question<'_> {
             Question::Excess(_) => 1,
         };
         Tally { all: vec![Extremes { upper: f64::NEG_INFINITY, best: None, open: Vec::new() }; n] }
-    }
-
-    /// Radius of logits that leaves few prefixes open.
-    pub fn near(&self) -> f64 {
-        let [fine, coarse] = NEAR;
-        match self {
-            Question::Probabilities(_, Aim::Narrow { gap }) if *gap < SHOWN => fine,
-            Question::Probabilities(..) => coarse,
-            Question::Excess(_) => fine,
-        }
     }
 
     /// Whether a value is known well enough. With every value on one side of a threshold, so is the maximum.

@@ -5,6 +5,7 @@
 //! say too little about is evaluated with all digits.
 
 use std::array::from_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -22,6 +23,11 @@ const LOOSE: f64 = 1e-7;
 const ENOUGH: f64 = 1e-10;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
 const VAGUE: f64 = 2.0;
+
+/// Radius of logits that leaves few prefixes open, as most probabilities are small or far from the best.
+const NEAR: f64 = 0.3;
+/// Part of all steps that may be taken with more digits without a second thought: these take some twelve times as long.
+const NOTHING: f64 = 0.005;
 
 /// Where floats do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,8 @@ pub struct Worker<'a> {
     pub plan: Plan,
     /// What is asked.
     pub question: Question<'a>,
+    /// Steps taken with more digits where floats said too little.
+    pub again: &'a AtomicUsize,
     /// When to end.
     pub limits: &'a Limits,
 }
@@ -115,6 +123,7 @@ impl Worker<'_> {
     ) -> Result<(), PrefixError> {
         let mut packet = batch::Packet::<Wide>::default();
         let mut logits = None;
+        self.again.fetch_add(prefixes.iter().map(Vec::len).sum(), Ordering::Relaxed);
         if let Some(network) = self.network {
             let len = prefixes[0].len();
             let token = |l: usize, position: usize| prefixes[l.min(prefixes.len() - 1)][position];
@@ -271,9 +280,9 @@ impl Worker<'_> {
 }
 
 impl Plan {
-    /// What should do for most of the longest prefixes, judged by sixteen of them, if logits have to be known to within `near`. It is a
-    /// guess: what floats then say too little about is evaluated with more digits.
-    pub fn new(network: &batch::Network<'_>, tree: &Tree<'_>, near: f64) -> Plan {
+    /// Those that may do, the cheapest first: judged by what is known of the logits of sixteen of the longest prefixes. It is a
+    /// guess; what floats say too little about is evaluated with more digits, and where that gets too much the next plan is better.
+    pub fn all(network: &batch::Network<'_>, tree: &Tree<'_>) -> Vec<Plan> {
         let (mut state, mut len) = (0, 0);
         let mut steps: Vec<[TokenId; LANES]> = Vec::new();
         loop {
@@ -284,17 +293,25 @@ impl Plan {
             steps.push(from_fn(|l| tokens[l * tokens.len() / LANES]));
             (state, len) = (target, len + 1);
         }
-        let Some((last, first)) = steps.split_last() else { return Plan::Digits };
+        let Some((last, first)) = steps.split_last() else { return vec![Plan::Digits] };
         let is_near = |mut packet: batch::Packet<Lanes>| {
             let logits = network.extend(&mut packet, *last, true);
-            logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= near))
+            logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= NEAR))
         };
-        if is_near(beginning(network, first)) {
-            Plan::Floats
-        } else if is_near(beginning::<Wide>(network, first).rounded()) {
-            Plan::FloatsLast
-        } else {
-            Plan::Digits
+        let last_only = is_near(beginning::<Wide>(network, first).rounded());
+        // Beginnings that cost next to nothing may as well be exact.
+        let all_along =
+            !(last_only && Plan::FloatsLast.share(tree) <= NOTHING) && is_near(beginning(network, first));
+        let usable = [(Plan::Floats, all_along), (Plan::FloatsLast, last_only), (Plan::Digits, true)];
+        usable.into_iter().filter(|(_, usable)| *usable).map(|(plan, _)| plan).collect()
+    }
+
+    /// Part of all steps that are taken with more digits from the start.
+    pub fn share(self, tree: &Tree<'_>) -> f64 {
+        match self {
+            Plan::Floats => 0.0,
+            Plan::FloatsLast => tree.inner() / tree.nodes(),
+            Plan::Digits => 1.0,
         }
     }
 }

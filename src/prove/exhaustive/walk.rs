@@ -80,6 +80,24 @@ impl<'a> Tree<'a> {
         self.below[self.longest][0]
     }
 
+    /// Those of them that something goes on from.
+    #[must_use]
+    pub fn inner(&self) -> f64 {
+        let n = self.automaton.states.len();
+        let mut below = vec![0.0; n];
+        for left in 1..=self.longest {
+            let of_state = |state: usize| {
+                let inner = |(tokens, target): (f64, usize)| {
+                    let goes_on = self.edges(target, left - 1).next().is_some();
+                    if goes_on { tokens * (1.0 + below[target]) } else { 0.0 }
+                };
+                self.edges(state, left).map(inner).sum()
+            };
+            below = (0..n).map(of_state).collect();
+        }
+        below[0]
+    }
+
     /// Nodes of a unit.
     #[must_use]
     pub fn size(&self, unit: &Unit) -> f64 {
@@ -203,12 +221,17 @@ mod tests {
             ("([id:1] | [id:2] · [id:3])* · [id:9]", 7),
         ] {
             let automaton = Automaton::new(&Language::parse(text, &vocab).unwrap(), 12).unwrap();
-            let tree = Tree::new(&automaton, longest, 1024.0);
             let mut expected: Vec<Vec<TokenId>> = automaton
                 .lengths(longest)
                 .into_iter()
                 .flat_map(|n| automaton.slice(n).unwrap().members().collect::<Vec<_>>())
                 .collect();
+            let tree = Tree::new(&automaton, longest, 1024.0);
+            let ends = tree.nodes() - tree.inner();
+            let last = expected.iter().filter(|member| {
+                !expected.iter().any(|other| other.len() > member.len() && other.starts_with(member))
+            });
+            assert_eq!(ends, last.count() as f64, "{text}");
             expected.sort();
             assert_eq!(members(&tree), expected, "{text}");
         }
