@@ -26,8 +26,6 @@ const VAGUE: f64 = 2.0;
 
 /// Radius of logits that leaves few prefixes open, as most probabilities are small or far from the best.
 const NEAR: f64 = 0.3;
-/// Part of all steps that may be taken with more digits without a second thought: these take some twelve times as long.
-const NOTHING: f64 = 0.005;
 
 /// Where floats do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,9 +297,7 @@ impl Plan {
             logits.is_some_and(|logits| logits.radius.iter().all(|r| *r <= NEAR))
         };
         let last_only = is_near(beginning::<Wide>(network, first).rounded());
-        // Beginnings that cost next to nothing may as well be exact.
-        let all_along =
-            !(last_only && Plan::FloatsLast.share(tree) <= NOTHING) && is_near(beginning(network, first));
+        let all_along = is_near(beginning(network, first));
         let usable = [(Plan::Floats, all_along), (Plan::FloatsLast, last_only), (Plan::Digits, true)];
         usable.into_iter().filter(|(_, usable)| *usable).map(|(plan, _)| plan).collect()
     }
@@ -310,7 +306,7 @@ impl Plan {
     pub fn share(self, tree: &Tree<'_>) -> f64 {
         match self {
             Plan::Floats => 0.0,
-            Plan::FloatsLast => tree.inner() / tree.nodes(),
+            Plan::FloatsLast => tree.before_last() / tree.nodes(),
             Plan::Digits => 1.0,
         }
     }
