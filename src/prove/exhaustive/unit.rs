@@ -2,7 +2,7 @@
 //!
 //! In floats where a probe says that they do for most; else what others go on from is computed in double-double numbers, and the
 //! last step to a prefix that nothing goes on from in floats if they do for that, and with all digits otherwise. What floats
-//! say too little about is evaluated with all digits.
+//! say too little about is evaluated with all digits, and where that is dearer than the next of these plans, that one takes over.
 
 use std::array::from_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,6 @@ const LOOSE: f64 = 1e-7;
 const ENOUGH: f64 = 1e-10;
 /// Largest radius of logits that floats may have: beyond it most prefixes would be open.
 const VAGUE: f64 = 2.0;
-
 /// Radius of logits that leaves few prefixes open, as most probabilities are small or far from the best.
 const NEAR: f64 = 0.3;
 
