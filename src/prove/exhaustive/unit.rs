@@ -325,3 +325,52 @@ fn last_step(chunk: &[(usize, Beginning)]) -> ([usize; LANES], [TokenId; LANES])
     let at = |l: usize| &chunk[l.min(chunk.len() - 1)];
     (from_fn(|l| at(l).0), from_fn(|l| at(l).1.tokens.last().copied().unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ModelFolder, Vocab};
+    use crate::search::Aim;
+    use crate::spec::Language;
+    use crate::spec::language::Automaton;
+
+    #[test]
+    fn all_plans_find_the_same_extremes() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/moby-l1");
+        let model = ModelFolder::open(&folder).unwrap().load().unwrap();
+        let network = batch::Network::new(&model, 3).unwrap();
+        let language = Language::parse("any · [id:0-20] · [id:7]", &Vocab::numbered(81)).unwrap();
+        let automaton = Automaton::new(&language, 81).unwrap();
+        let tree = Tree::new(&automaton, 3, 1024.0);
+        let question = Question::Probabilities(&[3, 40], Aim::Narrow { gap: 0.0 });
+        let found = [Plan::Floats, Plan::FloatsLast, Plan::Digits].map(|plan| {
+            let (again, limits) = (AtomicUsize::new(0), Limits::default());
+            let worker = Worker {
+                model: &model,
+                network: Some(&network),
+                tree: &tree,
+                plan,
+                question,
+                again: &again,
+                limits: &limits,
+            };
+            let mut tally = question.start();
+            for unit in tree.units() {
+                tally.merge(worker.run(&unit, &tally.floors()).unwrap().unwrap());
+            }
+            worker.settle(&mut tally, 0).unwrap();
+            assert!(again.into_inner() == 0 || plan != Plan::Digits, "digits leave nothing open");
+            tally
+        });
+        for (i, exact) in found[2].all.iter().enumerate() {
+            for tally in &found {
+                let own = &tally.all[i];
+                assert!(own.open.is_empty() && own.floor() <= exact.upper && exact.floor() <= own.upper);
+                assert!(own.upper - own.floor() < 1e-9);
+            }
+        }
+        let shares = [Plan::Floats, Plan::FloatsLast, Plan::Digits].map(|plan| plan.share(&tree));
+        // Of 81 · (1 + 21 · 2) steps the last 81 · 21 are those that floats take.
+        assert_eq!(shares, [0.0, 22.0 / 43.0, 1.0]);
+    }
+}
