@@ -18,7 +18,7 @@ use std::fmt::Debug;
 
 use super::precise::Precise;
 pub use kernels::{
-    Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate, rounded,
+    Normed, Wave, activated, add_to, distance, dot, exp, length, length_of, map, norm, rotate,
 };
 pub use weights::Weights;
 
@@ -74,6 +74,9 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// `−x`, exactly.
     #[must_use]
     fn negated(self) -> Self;
+    /// Nearest floats of each number, and a bound on how far they lie from these in each lane, NaN or not.
+    #[must_use]
+    fn into_floats(all: Vec<Self>) -> (Vec<Lanes>, Lanes);
     /// `x y`.
     #[must_use]
     fn times(self, y: Self) -> Self;
@@ -89,7 +92,7 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// `e^x`; arguments are cut to `±700`.
     #[must_use]
     fn exp(self) -> Self;
-    /// `out_r = b_r + Σ_i w_ri x_i`, at most `AT_ONCE` rows side by side.
+    /// `out_r = b_r + Σ_i w_ri x_i`, at most `AT_ONCE` rows side by side; what pads the last of these comes behind.
     fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Self], out: &mut [Self]);
 
     /// The same float in every lane, exactly.
@@ -160,6 +163,15 @@ impl Number for Wide {
     #[inline(always)]
     fn hi(&self) -> &Lanes {
         &self.hi
+    }
+
+    /// Half a unit in the last place, and as much again.
+    fn into_floats(all: Vec<Wide>) -> (Vec<Lanes>, Lanes) {
+        let mut largest = [0.0; LANES];
+        for x in &all {
+            largest = each(|l| f64::max(largest[l], x.hi[l].abs()));
+        }
+        (all.into_iter().map(|x| x.hi).collect(), largest.map(|x| f64::EPSILON * x))
     }
 
     fn select(&self, lanes: [usize; LANES]) -> Wide {

@@ -167,14 +167,10 @@ impl<'m> Network<'m> {
         packet.cells.push(Arc::new(cells));
         logits.then(|| {
             let (norm, head) = &self.head;
-            let z = column.normed(*norm);
-            let mut middles = Vec::with_capacity(head.rows.len());
-            let largest = wide::rounded(&head.middles(&z), &mut middles);
-            let (reach, eps) = (z.reach(), head.eps::<N>());
-            // A float instead of two: half a unit in its last place.
-            let radius = each(|l| {
-                COVER * (self.longest_row * (z.radius[l] + eps * reach[l]) + f64::EPSILON * largest[l] + TINY)
-            });
+            let ((z, reach), eps) = (column.normed(*norm), head.eps::<N>());
+            let (middles, off) = N::into_floats(head.middles(&z));
+            let radius =
+                each(|l| COVER * (self.longest_row * (z.radius[l] + eps * reach[l]) + off[l] + TINY));
             Logits { middles, radius }
         })
     }
@@ -251,22 +247,21 @@ impl<N: Number> Column<N> {
         self.radius = each(|l| COVER * (self.radius[l] + y.radius[l] + N::EPS * length[l]) + TINY);
     }
 
-    /// The norm without gain and bias. The map `x -> x / √(|x|²/d + ε)` has the derivative `(I − z zᵀ/d) / root`, at most
-    /// `1 / root` long; the root changes by at most `1/√d` of what `x` does. Centring is a projection.
-    fn normed(&self, norm: Option<Centring>) -> Column<N> {
-        let Some(Centring { centred, eps }) = norm else { return self.clone() };
+    /// The norm without gain and bias, at most `√d` long, and its reach. The map `x -> x / √(|x|²/d + ε)` has the derivative
+    /// `(I − z zᵀ/d) / root`, at most `1 / root` long; the root changes by at most `1/√d` of what `x` does. Centring is a projection.
+    fn normed(&self, norm: Option<Centring>) -> (Column<N>, Lanes) {
+        let Some(Centring { centred, eps }) = norm else { return (self.clone(), self.reach()) };
         let d = self.x.len() as f64;
         let normed = wide::norm(&self.x, centred, eps);
-        let mut z = Column { x: normed.out, radius: [0.0; LANES] };
-        let (before, after) = (self.length(), z.length());
-        z.radius = each(|l| {
+        let before = if centred { self.length() } else { normed.root };
+        let radius = each(|l| {
             let moved = self.radius[l] + if centred { (d + 8.0) * N::EPS * before[l] } else { 0.0 };
             let least = normed.root[l] / COVER - COVER * moved / d.sqrt();
             // A length that overflows leaves a quotient of zero.
             let passed = if least > 0.0 && before[l].is_finite() { moved / least } else { f64::INFINITY };
-            COVER * (passed + (0.25 * d + 8.0) * N::EPS * after[l]) + TINY
+            COVER * (passed + (0.25 * d + 8.0) * N::EPS * d.sqrt()) + TINY
         });
-        z
+        (Column { x: normed.out, radius }, [COVER * (d + 1.0).sqrt(); LANES])
     }
 }
 

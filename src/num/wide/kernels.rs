@@ -8,13 +8,14 @@ use multiversion::target::target_cfg_f;
 /// `y_r = b_r + Σ_i w_ri x_i`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub fn map<N: Number>(weights: &Weights, bias: &[(f64, f64)], x: &[N]) -> Vec<N> {
-    let mut out = vec![N::ZERO; bias.len()];
+    let mut out = vec![N::ZERO; weights.n_padded()];
     // Sixteen numbers take two registers of 512 bits, of which there are 32, or four of 256 bits, of which there are 16.
     if target_cfg_f!(target_feature = "avx512f") {
         N::rows::<6>(weights, bias, x, &mut out);
     } else {
         N::rows::<2>(weights, bias, x, &mut out);
     }
+    out.truncate(bias.len());
     out
 }
 
@@ -45,18 +46,6 @@ pub fn length_of<N: Number>(x: &[N]) -> Lanes {
         sum = each(|l| x[l].mul_add(x[l], sum[l]));
     }
     each(|l| sum[l].sqrt())
-}
-
-/// Appends the nearest floats of each number; the largest magnitude in each lane, NaN or not.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-pub fn rounded<N: Number>(x: &[N], out: &mut Vec<Lanes>) -> Lanes {
-    let mut largest = [0.0; LANES];
-    for x in x {
-        let x = x.hi();
-        largest = each(|l| f64::max(largest[l], x[l].abs()));
-        out.push(*x);
-    }
-    largest
 }
 
 /// Euclidean distance of `x` from the floats `y`, up to a factor of `1 ± 1e-9` and to `1e-14` of both lengths.

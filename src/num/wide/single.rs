@@ -9,7 +9,7 @@ use super::{LANES, Lanes, Number, Weights, each};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 
 /// Terms of a product that are summed one after another.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 /// `1/k!` for k from 13 down to 0.
 const COEFFICIENTS: [f64; 14] = [
     1.0 / 6_227_020_800.0,
@@ -61,6 +61,11 @@ impl Number for Lanes {
     #[inline(always)]
     fn hi(&self) -> &Lanes {
         self
+    }
+
+    /// These themselves.
+    fn into_floats(all: Vec<Lanes>) -> (Vec<Lanes>, Lanes) {
+        (all, [0.0; LANES])
     }
 
     fn select(&self, lanes: [usize; LANES]) -> Lanes {
@@ -118,8 +123,8 @@ impl Number for Lanes {
     #[inline(always)]
     fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Lanes], out: &mut [Lanes]) {
         let tiles = weights.tiles().chunks_exact(x.len());
-        for ((tile, bias), out) in tiles.zip(bias.chunks(TILE)).zip(out.chunks_mut(TILE)) {
-            for (part, (bias, out)) in bias.chunks(AT_ONCE).zip(out.chunks_mut(AT_ONCE)).enumerate() {
+        for ((tile, bias), out) in tiles.zip(bias.chunks(TILE)).zip(out.chunks_exact_mut(TILE)) {
+            for (part, (bias, out)) in bias.chunks(AT_ONCE).zip(out.chunks_exact_mut(AT_ONCE)).enumerate() {
                 let mut totals = [[0.0; LANES]; AT_ONCE];
                 totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = [bias.0; LANES]);
                 for (tile, x) in tile.chunks(BLOCK).zip(x.chunks(BLOCK)) {
@@ -132,8 +137,8 @@ impl Number for Lanes {
                     }
                     totals.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.plus(sum));
                 }
-                let n = out.len();
-                out.copy_from_slice(&totals[..n]);
+                // As many as are known when this is compiled: others are copied elsewhere, one call each.
+                out.iter_mut().zip(&totals).for_each(|(out, total)| *out = *total);
             }
         }
     }

@@ -38,6 +38,11 @@ impl Weights {
         self.n_inputs
     }
 
+    /// Number of rows with those that fill up the last tile.
+    pub(super) fn n_padded(&self) -> usize {
+        self.tiles.len() / self.n_inputs * TILE
+    }
+
     /// `[tiles, inputs]`.
     pub(super) fn tiles(&self) -> &[[f64; TILE]] {
         &self.tiles

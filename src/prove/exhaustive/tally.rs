@@ -26,11 +26,9 @@ pub enum Question<'q> {
 /// Width of an enclosure that is narrow enough if it leaves nothing undecided: about what a report shows.
 const SHOWN: f64 = 1e-4;
 
-/// Prefixes that are open for one quantity before they have to be enclosed again: at the end of a round, and within a unit, where
-/// most of them will be left behind by what other units find.
-pub const CROWD: usize = 32;
-/// See [`CROWD`].
-pub const HOARD: usize = 1024;
+/// Prefixes that are open for one quantity before they have to be enclosed again: most of them will be left behind by what other
+/// units find.
+pub const CROWD: usize = 1024;
 
 /// The extremes of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

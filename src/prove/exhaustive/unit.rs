@@ -14,7 +14,7 @@ use crate::model::rigorous::{self, batch};
 use crate::model::{Model, PrefixError, TokenId};
 use crate::num::wide::{LANES, Lanes, Number, Wide};
 
-use super::tally::{HOARD, Question, Tally};
+use super::tally::{CROWD, Question, Tally};
 use super::walk::{Beginning, Tree, Unit};
 
 /// Largest radius of logits that is left as it is if all digits do no better.
@@ -196,7 +196,7 @@ impl Worker<'_> {
                 self.go_on(packet, &vague, floors, tally)?;
                 vague = rest;
             }
-            self.settle(tally, HOARD)?;
+            self.settle(tally, CROWD)?;
         }
         if !vague.is_empty() {
             self.go_on(packet, &vague, floors, tally)?;

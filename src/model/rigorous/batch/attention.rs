@@ -109,8 +109,7 @@ impl Heads {
         turns: &[Turns],
         history: &[&Cell<N>],
     ) -> (Cell<N>, Column<N>) {
-        let z = x.normed(self.norm);
-        let reach = z.reach();
+        let (z, reach) = x.normed(self.norm);
         let own = self.source(&z, reach, turns.last());
         let added = self.attend(&z, reach, turns, history, &own);
         (own, added)
@@ -118,8 +117,8 @@ impl Heads {
 
     /// What the position leaves to later ones.
     pub fn leave<N: Number>(&self, x: &Column<N>, turns: &[Turns]) -> Cell<N> {
-        let z = x.normed(self.norm);
-        self.source(&z, z.reach(), turns.last())
+        let (z, reach) = x.normed(self.norm);
+        self.source(&z, reach, turns.last())
     }
 
     /// All heads of a map of the normed input, rotated; their lengths and their radii.
@@ -219,7 +218,7 @@ impl HeadNorm {
 
     /// The norm of one head and its radius, in their places.
     fn apply<N: Number>(&self, head: &mut [N], radius: &mut Radius) {
-        let z = Column { x: head.to_vec(), radius: radius.all }.normed(Some(self.centring));
+        let (z, _) = Column { x: head.to_vec(), radius: radius.all }.normed(Some(self.centring));
         head.iter_mut().zip(&z.x).zip(&self.gain).for_each(|((to, z), g)| *to = z.times(N::splat(*g)));
         let length = wide::length(head);
         let all = each(|l| COVER * (self.largest * z.radius[l] + N::EPS * length[l]) + TINY);

@@ -30,6 +30,7 @@ use ndarray::s;
 
 use super::attention::Cell;
 use super::maps::{Map, Radius};
+use super::outlet::{pairs, quadratic_of};
 use super::{COVER, Turns};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::wide::{self, LANES, Lanes, Number, TINY, each};
@@ -40,7 +41,7 @@ const MOST: f64 = 0.1;
 /// The quadratic form `‖Wᵀ x‖²` of one head.
 #[derive(Debug)]
 pub struct Form {
-    /// `W Wᵀ`, rows one after another.
+    /// The [pairs] of `W Wᵀ`.
     gram: Vec<f64>,
     /// Covers the rounding of the form, as a part of `|x|²`.
     slack: f64,
@@ -95,7 +96,7 @@ impl<N> Default for Scratch<N> {
 impl Form {
     /// Zero for each of so many heads.
     pub fn none(n: usize, dim: usize) -> Vec<Form> {
-        (0..n).map(|_| Form { gram: vec![0.0; dim * dim], slack: 0.0, size: 0.0 }).collect()
+        (0..n).map(|_| Form { gram: vec![0.0; dim * (dim + 1) / 2], slack: 0.0, size: 0.0 }).collect()
     }
 
     /// Those of all heads of a map.
@@ -106,7 +107,8 @@ impl Form {
             // γ of the lengths of two rows for each entry, and as much for the form.
             let slack = 4.0 * gamma(rows.ncols() + 2 * dim + 4, ROUNDOFF_F64) * gram.diag().sum();
             let size = COVER * gram.diag().sum().sqrt();
-            Form { gram: gram.iter().copied().collect(), slack, size }
+            let gram = pairs(dim).map(|(i, j, counts)| counts * gram[[i, j]]).collect();
+            Form { gram, slack, size }
         };
         (0..map.rows.len() / dim).map(form).collect()
     }
@@ -114,14 +116,9 @@ impl Form {
     /// Upper bound on `‖Wᵀ x‖`.
     #[inline(always)]
     fn root(&self, x: &[Lanes]) -> Lanes {
-        let (mut sum, mut square) = ([0.0; LANES], [0.0; LANES]);
-        for (row, x_row) in self.gram.chunks_exact(x.len()).zip(x) {
-            let mut inner = [0.0; LANES];
-            for (&g, x) in row.iter().zip(x) {
-                inner = each(|l| x[l].mul_add(g, inner[l]));
-            }
-            sum = each(|l| inner[l].mul_add(x_row[l], sum[l]));
-            square = each(|l| x_row[l].mul_add(x_row[l], square[l]));
+        let (sum, mut square) = (quadratic_of(&self.gram, x), [0.0; LANES]);
+        for x in x {
+            square = each(|l| x[l].mul_add(x[l], square[l]));
         }
         each(|l| COVER * (sum[l].abs() + self.slack * square[l]).sqrt() + TINY)
     }

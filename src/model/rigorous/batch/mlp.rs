@@ -105,9 +105,7 @@ impl Neurons {
 
     /// What the layer adds.
     pub fn apply<N: Number>(&self, x: &Column<N>) -> Column<N> {
-        let z = x.normed(self.norm);
-        let eps = self.up.eps::<N>();
-        let reach = z.reach();
+        let ((z, reach), eps) = (x.normed(self.norm), self.up.eps::<N>());
         let off: Lanes = each(|l| COVER * (z.radius[l] + eps * reach[l]));
         let mut hidden = self.gate.as_ref().unwrap_or(&self.up).middles(&z);
         let ups = self.gate.as_ref().map(|_| self.up.middles(&z));

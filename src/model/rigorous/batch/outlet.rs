@@ -32,9 +32,9 @@ const LOSSY: f64 = 1e-13;
 pub struct Outlet {
     /// `‖W‖`, at most.
     spectral: f64,
-    /// `‖W_hᵀ W_g‖`, at most: `[heads, heads]`.
+    /// `‖W_hᵀ W_g‖`, at most, for the [pairs] of heads.
     products: Vec<f64>,
-    /// Inner products of the `W_h V_h`: `[heads, heads]`.
+    /// Inner products of the `W_h V_h`, for the same.
     inner: Vec<f64>,
     /// `‖W_h‖_F ‖V_h‖_F`, at most.
     sizes: Vec<f64>,
@@ -58,11 +58,12 @@ impl Outlet {
         let g = gamma(width.max(inputs) + value.weights().ncols() + 4, ROUNDOFF_F64);
         let sizes: Vec<f64> = (0..n_heads).map(|h| COVER * size(out(h)) * size(of_value(h))).collect();
         let (mut products, mut inner) = (Vec::new(), Vec::new());
-        for (h, k) in (0..n_heads).flat_map(|h| (0..n_heads).map(move |k| (h, k))) {
+        for (h, k, counts) in pairs(n_heads) {
             let product = out(h).t().dot(&out(k));
-            products.push(COVER * (spectral_norm(product.view()) + g * size(out(h)) * size(out(k))));
+            let off = g * size(out(h)) * size(out(k));
+            products.push(counts * COVER * (spectral_norm(product.view()) + off));
             // ⟨W_h V_h, W_k V_k⟩ is the sum of the entries of W_hᵀ W_k ⊙ V_h V_kᵀ.
-            inner.push((&product * &of_value(h).dot(&of_value(k).t())).sum());
+            inner.push(counts * (&product * &of_value(h).dot(&of_value(k).t())).sum());
         }
         let values: Vec<ArrayView2<f64>> = (0..n_heads).map(of_value).collect();
         let values = concatenate(Axis(0), &values).expect("maps from the same inputs");
@@ -109,18 +110,31 @@ impl Outlet {
     }
 }
 
-/// `xᵀ M x` in each lane.
+/// `xᵀ M x` in each lane, for the [pairs] of a symmetric matrix.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn quadratic(matrix: &[f64], x: &[Lanes]) -> Lanes {
-    let mut sum = [0.0; LANES];
-    for (row, x_row) in matrix.chunks_exact(x.len()).zip(x) {
+    quadratic_of(matrix, x)
+}
+
+/// The same within a kernel.
+#[inline(always)]
+pub fn quadratic_of(matrix: &[f64], x: &[Lanes]) -> Lanes {
+    let (mut sum, mut rest) = ([0.0; LANES], matrix);
+    for i in 0..x.len() {
+        let (row, below) = rest.split_at(x.len() - i);
         let mut inner = [0.0; LANES];
-        for (&m, x) in row.iter().zip(x) {
+        for (&m, x) in row.iter().zip(&x[i..]) {
             inner = each(|l| x[l].mul_add(m, inner[l]));
         }
-        sum = each(|l| inner[l].mul_add(x_row[l], sum[l]));
+        sum = each(|l| inner[l].mul_add(x[i][l], sum[l]));
+        rest = below;
     }
     sum
+}
+
+/// The entries of a symmetric matrix that are needed, in the order of [`quadratic_of`], and how often each of them counts.
+pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize, f64)> {
+    (0..n).flat_map(move |i| (i..n).map(move |j| (i, j, if i == j { 1.0 } else { 2.0 })))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn logits_lie_within_their_radius() {
 fn what_overflows_is_not_known() {
     let mut column = Column { x: vec![Wide::splat(1e200); 4], radius: [0.0; LANES] };
     let known = |column: &Column<Wide>| column.radius.iter().all(|r| r.is_finite());
-    assert!(!known(&column.normed(Some(Centring { centred: false, eps: 1e-5 }))));
+    assert!(!known(&column.normed(Some(Centring { centred: false, eps: 1e-5 })).0));
     column.x[0] = Wide::splat(f64::NAN);
     column.add(&Column { x: vec![Wide::ZERO; 4], radius: [0.0; LANES] });
     assert!(!known(&column));
@@ -140,7 +140,7 @@ proptest! {
         let (d, neurons) = (12, 20);
         let (x, moved) = apart(d, seed, size, radius);
         let of_norm = Some(Centring::new(&norm(d, seed, layer)));
-        covered(&x.normed(of_norm), &moved.normed(of_norm), "norm");
+        covered(&x.normed(of_norm).0, &moved.normed(of_norm).0, "norm");
         let map = |n_in, n_out, k| linear(n_in, n_out, seed + k, weights, layer);
         for activation in [Activation::Relu, Activation::Silu, Activation::GeluTanh, Activation::GeluErf] {
             for gated in [false, true] {
