@@ -162,6 +162,19 @@ proptest! {
     }
 }
 
+/// Processors with other registers take other numbers of rows at a time.
+#[test]
+fn rows_do_not_depend_on_how_many_are_taken_at_once() {
+    let weights: Vec<f64> = (0..13 * 37).map(|i| f64::from(i * i % 101 - 50) / 7.0).collect();
+    let x: Vec<Lanes> = (0..37).map(|i| each(|l| ((i * LANES + l) as f64).sin())).collect();
+    let (weights, bias) = (Weights::new(weights, 37), [(0.5, 0.0); 13]);
+    let (mut six, mut two) = (vec![Lanes::ZERO; 18], vec![Lanes::ZERO; 18]);
+    Lanes::rows::<6>(&weights, &bias, &x, &mut six);
+    Lanes::rows::<2>(&weights, &bias, &x, &mut two);
+    assert_eq!(six[..13], two[..13]);
+    assert_eq!(six[..13], map(&weights, &bias, &x));
+}
+
 /// All arguments that are not cut, densely.
 #[test]
 fn exponentials_of_floats() {

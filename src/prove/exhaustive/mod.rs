@@ -170,9 +170,10 @@ impl<'a> Exhaustive<'a> {
         loop {
             let round: Vec<Unit> = units.by_ref().take(ROUND).collect();
             if round.is_empty() {
-                worker.settle(&mut state.tally, 0)?;
+                let complete = worker.settle(&mut state.tally, 0)?;
                 watch.store(&state);
-                return Ok(Seen { tally: state.tally, complete: true, stopped: None });
+                let stopped = if complete { None } else { limits.reason() };
+                return Ok(Seen { tally: state.tally, complete, stopped });
             }
             let floors = state.tally.floors();
             let run = |unit: &Unit| worker.run(unit, &floors);

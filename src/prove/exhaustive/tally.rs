@@ -29,6 +29,8 @@ const SHOWN: f64 = 1e-4;
 /// Prefixes that are open for one quantity before they have to be enclosed again: most of them will be left behind by what other
 /// units find.
 pub const CROWD: usize = 1024;
+/// Prefixes that are enclosed again at a time: what they reach may leave some of the others behind.
+const SLICE: usize = 1024;
 
 /// The extremes of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,8 +228,14 @@ impl Tally {
         self.all.iter().map(Extremes::floor).collect()
     }
 
-    /// Takes those prefixes out that are open for a quantity with more than `crowd` of them, each once and in order. They must be
-    /// seen again with all digits.
+    /// Whether more than `crowd` prefixes are open for one quantity.
+    #[must_use]
+    pub fn is_crowded(&self, crowd: usize) -> bool {
+        self.all.iter().any(|extremes| extremes.open.len() > crowd)
+    }
+
+    /// Takes prefixes out, at most [`SLICE`], that are open for a quantity with more than `crowd` of them, each once and in order. They
+    /// must be seen again with all digits.
     #[must_use]
     pub fn take_open(&mut self, crowd: usize) -> Vec<Vec<TokenId>> {
         self.take(crowd, |_, _| true)
@@ -246,6 +254,9 @@ impl Tally {
                 let chosen = extremes.open.iter().filter(|open| wanted(extremes.best.as_ref(), open));
                 taken.extend(chosen.map(|open| (open.prefix.len(), open.prefix.clone())));
             }
+        }
+        if let Some(end) = taken.iter().nth(SLICE).cloned() {
+            taken.split_off(&end);
         }
         if !taken.is_empty() {
             for extremes in &mut self.all {

@@ -86,16 +86,22 @@ impl Worker<'_> {
         Ok(finished.then_some(tally))
     }
 
-    /// Encloses the open prefixes of crowded quantities with all digits, the best ones first: what they reach leaves many of the
-    /// others behind.
+    /// Encloses open prefixes with all digits until no quantity has more than `crowd` of them, the best ones first: what they reach
+    /// leaves many of the others behind. `false` if the limits ended it; what was not enclosed stays open.
     ///
     /// # Errors
     /// A prefix that the model does not accept.
-    pub fn settle(&self, tally: &mut Tally, crowd: usize) -> Result<(), PrefixError> {
+    pub fn settle(&self, tally: &mut Tally, crowd: usize) -> Result<bool, PrefixError> {
         let best = tally.take_best(crowd);
         self.enclose_all(&best, tally)?;
-        let others = tally.take_open(crowd);
-        self.enclose_all(&others, tally)
+        while tally.is_crowded(crowd) {
+            if self.limits.expired() {
+                return Ok(false);
+            }
+            let some = tally.take_open(crowd);
+            self.enclose_all(&some, tally)?;
+        }
+        Ok(true)
     }
 
     /// Sees prefixes, ordered by their length, with all digits.
@@ -358,7 +364,12 @@ mod tests {
             for unit in tree.units() {
                 tally.merge(worker.run(&unit, &tally.floors()).unwrap().unwrap());
             }
-            worker.settle(&mut tally, 0).unwrap();
+            // Ended early, it loses nothing.
+            limits.request_stop();
+            let all = worker.settle(&mut tally, 0).unwrap();
+            assert_eq!(all, !tally.is_crowded(0));
+            let worker = Worker { limits: &Limits::default(), ..worker };
+            assert!(worker.settle(&mut tally, 0).unwrap() && !tally.is_crowded(0));
             assert!(again.into_inner() == 0 || plan != Plan::Digits, "digits leave nothing open");
             tally
         });
