@@ -234,7 +234,7 @@ impl Tally {
         self.all.iter().any(|extremes| extremes.open.len() > crowd)
     }
 
-    /// Takes prefixes out, at most [`SLICE`], that are open for a quantity with more than `crowd` of them, each once and in order. They
+    /// Takes prefixes out, at most `SLICE`, that are open for a quantity with more than `crowd` of them, each once and in order. They
     /// must be seen again with all digits.
     #[must_use]
     pub fn take_open(&mut self, crowd: usize) -> Vec<Vec<TokenId>> {
