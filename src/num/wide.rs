@@ -92,7 +92,7 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// `e^x`; arguments are cut to `±700`.
     #[must_use]
     fn exp(self) -> Self;
-    /// `out_r = b_r + Σ_i w_ri x_i`, at most `AT_ONCE` rows side by side; what pads the last of these comes behind.
+    /// `out_r = b_r + Σ_i w_ri x_i`, at most `AT_ONCE` rows side by side; `out` has room for the padding of the last tile.
     fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Self], out: &mut [Self]);
 
     /// The same float in every lane, exactly.
@@ -165,7 +165,7 @@ impl Number for Wide {
         &self.hi
     }
 
-    /// Half a unit in the last place, and as much again.
+    /// Each is off by half a unit in the last place; the bound is twice that of the largest.
     fn into_floats(all: Vec<Wide>) -> (Vec<Lanes>, Lanes) {
         let mut largest = [0.0; LANES];
         for x in &all {

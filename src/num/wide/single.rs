@@ -137,7 +137,7 @@ impl Number for Lanes {
                     }
                     totals.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.plus(sum));
                 }
-                // As many as are known when this is compiled: others are copied elsewhere, one call each.
+                // The padding too: a copy of known length stays in line, another one is a call.
                 out.iter_mut().zip(&totals).for_each(|(out, total)| *out = *total);
             }
         }
