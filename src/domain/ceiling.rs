@@ -51,12 +51,9 @@ impl<'n> Ceilings<'n> {
     pub fn new(network: &'n Network<'n>, residual: &Form) -> Ceilings<'n> {
         let read = match network.last {
             Some(norm) => {
-                let (y, scale) = norm.factors(residual);
-                Read::Normalised {
-                    z: Box::new(norm.apply(residual, &mut Symbols::supply(1 << 38))),
-                    y,
-                    scale,
-                }
+                let y = norm.centre(residual);
+                let z = norm.of_centred(y.clone(), &mut Symbols::supply(1 << 38));
+                Read::Normalised { z: Box::new(z), scale: norm.factor(&y), y }
             }
             None => Read::Plain(residual.clone()),
         };

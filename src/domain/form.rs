@@ -40,6 +40,9 @@ pub use linear::Map;
 pub use norm::{Mapped, Normalised, Sphere};
 pub use sum::Sum;
 
+/// Errors up to this are roundings: not worth symbols.
+const NEGLIGIBLE: f64 = 1e-12;
+
 /// What is known of the symbols of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -163,10 +166,10 @@ impl Form {
     #[must_use]
     pub fn absorb(mut self, symbols: &mut Symbols) -> Form {
         let width = self.width();
-        let err = std::mem::replace(&mut self.err, vec![0.0; width]);
-        if err.iter().all(|e| *e == 0.0) {
+        if self.err.iter().all(|e| *e <= NEGLIGIBLE) {
             return self;
         }
+        let err = std::mem::replace(&mut self.err, vec![0.0; width]);
         let rows = Array2::from_diag(&ndarray::Array1::from_vec(err));
         self.with_group(symbols.fresh(Shape::Box, width), rows)
     }
@@ -265,22 +268,28 @@ impl Form {
     /// Upper bound on `|x_i − mid_i|` of every entry.
     #[must_use]
     pub fn radius(&self) -> Vec<f64> {
-        let (below, above) = self.deviations();
-        below.into_iter().zip(above).map(|(below, above)| worse(worse(below, above), 0.0)).collect()
+        self.radius_and_ranges().0
     }
 
     /// Enclosures of all entries.
     #[must_use]
     pub fn ranges(&self) -> Vec<Interval> {
+        self.radius_and_ranges().1
+    }
+
+    /// Both at once.
+    fn radius_and_ranges(&self) -> (Vec<f64>, Vec<Interval>) {
         let (below, above) = self.deviations();
         let bounds = self.mid.iter().zip(below.into_iter().zip(above));
-        // An overflow of the centre, or a lost deviation, says nothing.
-        bounds
-            .map(|(&mid, (below, above))| match mid.is_finite() && (below + above).is_finite() {
+        let of = |(&mid, (below, above)): (&f64, (f64, f64))| {
+            // An overflow of the centre, or a lost deviation, says nothing.
+            let range = match mid.is_finite() && (below + above).is_finite() {
                 true => Interval::point(mid) + Interval::new(-below, above),
                 false => Interval::ENTIRE,
-            })
-            .collect()
+            };
+            (worse(worse(below, above), 0.0), range)
+        };
+        bounds.map(of).unzip()
     }
 
     /// Upper bound on `|mid_i| + Σ_k |coef_ki| + err_i`, the size of everything in an entry.

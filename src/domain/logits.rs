@@ -45,24 +45,22 @@ pub struct Outlook {
 
 impl<'n> Logits<'n> {
     pub(super) fn new(network: &'n Network<'n>, residual: &Form) -> Logits<'n> {
-        let Mapped { linear, delta, gamma, length } = match network.last {
-            Some(norm) => {
-                let mut symbols = Symbols::supply(1 << 38);
-                // Logits share what is unknown: their differences know more than each of them.
-                norm.apply(residual, &mut symbols).absorb(&mut symbols).map(&network.head)
-            }
-            None => {
-                let delta = Form::point(vec![0.0; network.vocab]);
-                Mapped { linear: residual.map(&network.head), delta, gamma: 0.0, length: 0.0 }
-            }
+        let Some(norm) = network.last else {
+            let delta = Form::point(vec![0.0; network.vocab]);
+            let linear = residual.map(&network.head);
+            return Logits { network, linear, delta, gamma: 0.0, length: 0.0, product: None, other: None };
         };
+        let y = norm.centre(residual);
         // A polynomial that leaves little open knows the norm too.
-        let last = network.last.filter(|_| residual.looseness().is_none_or(|rest| !(rest <= LITTLE)));
-        let product = last.map(|norm| {
-            let (y, scale) = norm.factors(residual);
+        let is_known = residual.looseness().is_some_and(|rest| rest <= LITTLE);
+        let product = (!is_known).then(|| {
             let bias: Vec<f64> = (0..network.vocab).map(|j| -network.head.bias(j).mid_rad().0).collect();
-            (y.map(&network.head).shifted(&bias), scale)
+            (y.map(&network.head).shifted(&bias), norm.factor(&y))
         });
+        let mut symbols = Symbols::supply(1 << 38);
+        // Logits share what is unknown: their differences know more than each of them.
+        let Mapped { linear, delta, gamma, length } =
+            norm.of_centred(y, &mut symbols).absorb(&mut symbols).map(&network.head);
         Logits { network, linear, delta, gamma, length, product, other: None }
     }
 
@@ -76,11 +74,7 @@ impl<'n> Logits<'n> {
     #[must_use]
     pub fn outlook(&self, token: TokenId) -> Outlook {
         let t = token as usize;
-        let mut one = vec![0.0; self.network.vocab];
-        one[t] = 1.0;
-        // x_j − x_t is x less its mean under weights that are all on t.
-        let linear = self.linear.clone().minus_mean(&one);
-        let delta = self.delta.clone().minus_mean(&one);
+        let (linear, delta) = (self.linear.less_entry(t), self.delta.less_entry(t));
         let widest: Vec<_> = (0..self.network.vocab).map(|j| self.network.widest_margin(j, t)).collect();
         let spread: Vec<f64> = delta
             .radius()
@@ -97,7 +91,7 @@ impl<'n> Logits<'n> {
             *margin = widest.map_or(*margin, |(widest, _)| meet(*margin, widest));
         }
         if let Some((y, scale)) = &self.product {
-            let ranges = y.clone().minus_mean(&one).ranges();
+            let ranges = y.less_entry(t).ranges();
             for ((j, margin), range) in margins.iter_mut().enumerate().zip(ranges) {
                 let bias = self.network.head.bias(j) - self.network.head.bias(t);
                 *margin = meet(*margin, range * *scale + bias);

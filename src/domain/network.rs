@@ -77,7 +77,7 @@ struct HeadNorm {
 }
 
 /// Neurons that are taken at a time: few, so that their coefficients stay in the cache.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 32;
 
 /// Feed-forward layer.
 #[derive(Debug, Clone)]

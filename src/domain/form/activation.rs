@@ -150,7 +150,7 @@ impl Form {
             let cube = (group.degree == 3).then(|| deviation.product(&square));
             (square, cube)
         });
-        let radius = self.radius();
+        let (radius, ranges) = self.radius_and_ranges();
         let line = |(i, (x, w)): (usize, (&Interval, &Interval))| {
             let line = curve.line(Interval::new(x.lo().max(w.lo()), x.hi().min(w.hi())));
             let Some((square, cube)) = &powers else { return line };
@@ -161,19 +161,20 @@ impl Form {
             let all = [parabola, cubic].into_iter().flatten();
             all.fold(line, |best, other| if other.rad < best.rad { other } else { best })
         };
-        let lines: Vec<Line> = self.ranges().iter().zip(within).enumerate().map(line).collect();
+        let lines: Vec<Line> = ranges.iter().zip(within).enumerate().map(line).collect();
         let of = |part: fn(&Line) -> f64| lines.iter().map(part).collect::<Vec<f64>>();
+        let slopes = of(|l| l.slope);
         // The errors of the powers are in the radii already.
         let known = |form: Form| Form { err: vec![0.0; form.width()], ..form };
         let form = match powers {
-            None => self.times(&of(|l| l.slope)),
-            Some((square, None)) => {
-                known(square).times(&of(|l| l.square)).plus_scaled(&of(|l| l.slope), &self)
+            None => self.times(&slopes),
+            Some((square, cube)) => {
+                let (square, cube) = (known(square), cube.map(known));
+                let (squares, cubes) = (of(|l| l.square), of(|l| l.cube));
+                let cube = cube.as_ref().map(|cube| (cubes.as_slice(), cube));
+                let terms: Vec<_> = [(squares.as_slice(), &square)].into_iter().chain(cube).collect();
+                self.scaled_sum(&slopes, &terms)
             }
-            Some((square, Some(cube))) => known(cube)
-                .times(&of(|l| l.cube))
-                .plus_scaled(&of(|l| l.square), &known(square))
-                .plus_scaled(&of(|l| l.slope), &self),
         };
         form.shifted(&of(|l| l.mid)).widened(&of(|l| l.rad))
     }

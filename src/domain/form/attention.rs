@@ -16,6 +16,7 @@ use ndarray::{Array2, s};
 
 use super::super::softmax::Weights;
 use super::interpolate::{Bends, Fit, interpolate, span};
+use super::polynomial::Parts;
 use super::{Form, Map, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, exp, ln, nonnegative_sum};
 
@@ -103,8 +104,10 @@ impl Form {
                 rounding += size[i] * key_size;
                 passed += self.err[i] * key.mid[i].abs() + self.mid[i].abs() * key.err[i];
             }
-            let by_length = nonnegative_sum(reach * key.reach());
-            if product.radius()[0] <= by_length {
+            // Products that hardly differ from zero need no other bound.
+            let own = product.radius()[0];
+            let by_length = if own <= NEGLIGIBLE { own } else { nonnegative_sum(reach * key.reach()) };
+            if own <= by_length {
                 product.scatter(&groups, |rows, product| {
                     let mut column = coef.slice_mut(s![rows, j]);
                     column += &product.column(0);
@@ -121,13 +124,20 @@ impl Form {
 
     /// Replaces entries by their box over scores and values where that is narrower.
     fn meet_box(mut self, sources: &[&Source], scores: &[Interval]) -> Form {
-        let weights = Weights::new(scores.iter().map(std::slice::from_ref));
-        let values: Vec<Vec<Interval>> = sources.iter().map(|source| source.value.ranges()).collect();
         let radius = match self.tracked() {
             // What is known of the dependence on a group is worth more than a narrow range.
-            Some(group) => self.parts(group).rest,
+            Some(group) => {
+                let Parts { linear, rest, .. } = self.parts(group);
+                if rest.iter().zip(&linear).all(|(rest, linear)| 2.0 * rest <= *linear) {
+                    // The entries move by more than the rest, and so by more than any box that is narrower.
+                    return self;
+                }
+                rest
+            }
             None => self.radius(),
         };
+        let weights = Weights::new(scores.iter().map(std::slice::from_ref));
+        let values: Vec<Vec<Interval>> = sources.iter().map(|source| source.value.ranges()).collect();
         for i in 0..self.width() {
             let of_entry: Vec<Interval> = values.iter().map(|v| v[i]).collect();
             let (mid, rad) = weights.mean(&of_entry).mid_rad();
@@ -187,7 +197,8 @@ fn mix(sources: &[&Source], a: Form, w: &[f64], symbols: &mut Symbols) -> Form {
     let (n, width) = (sources.len(), sources[0].value.width());
     let e = exponential(a, symbols).times(w);
     let total: Interval = w.iter().map(|&w| Interval::point(w)).sum();
-    let z = total + e.total().ranges()[0];
+    let sum = e.total();
+    let z = total + sum.ranges()[0];
     let inverse = if z.lo() > 0.0 { z.recip() } else { Interval::ENTIRE };
     let centre: Vec<f64> =
         (0..width).map(|i| sources.iter().zip(w).map(|(s, w)| w * s.value.mid[i]).sum()).collect();
@@ -210,7 +221,7 @@ fn mix(sources: &[&Source], a: Form, w: &[f64], symbols: &mut Symbols) -> Form {
     let terms: Vec<(f64, &Form)> =
         of_values.chain(products.iter().map(|p| (1.0, p))).chain([(1.0, &levered)]).collect();
     let form = Form::combination(&terms).widened(&passed);
-    if let Some(inverse) = reciprocal(e.total().plus(&Form::of_intervals(&[total]))) {
+    if let Some(inverse) = reciprocal(sum.plus(&Form::of_intervals(&[total]))) {
         return inverse.product(&form).shifted(&centre);
     }
     let (factor, spread) = inverse.mid_rad();

@@ -12,7 +12,7 @@
 use multiversion::multiversion;
 use ndarray::{Array2, s};
 
-use super::{Form, Group, Shape, n_symbols, union_of, worse};
+use super::{Form, Group, NEGLIGIBLE, Shape, n_symbols, union_of, worse};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
 impl Form {
@@ -44,7 +44,9 @@ impl Form {
         let (rad_x, rad_y) = (self.radius(), other.radius());
         let ratio: Vec<f64> = (0..width).map(|i| rad_y[i] / rad_x[column(i)]).collect();
         // A factor without symbols has none in common.
-        let usable = |i: usize| !other.groups.is_empty() && ratio[i].is_normal();
+        let usable = |i: usize| {
+            !other.groups.is_empty() && ratio[i].is_normal() && !(rad_x[column(i)] * rad_y[i] <= NEGLIGIBLE)
+        };
         if !(0..width).any(usable) {
             return (0..width).map(|i| symmetric(rad_x[column(i)] * rad_y[i])).collect();
         }

@@ -85,13 +85,12 @@ impl Form {
     pub fn fitted(&self, fits: &[Fit]) -> Form {
         let of = |part: fn(&Fit) -> f64| fits.iter().map(part).collect::<Vec<f64>>();
         let square = self.product(self);
-        let form = if fits.iter().any(|fit| fit.cube != 0.0) {
-            let cube = self.product(&square).times(&of(|fit| fit.cube));
-            cube.plus_scaled(&of(|fit| fit.square), &square)
-        } else {
-            square.times(&of(|fit| fit.square))
-        };
-        form.plus_scaled(&of(|fit| fit.slope), self)
+        let cube = fits.iter().any(|fit| fit.cube != 0.0).then(|| self.product(&square));
+        let (squares, cubes) = (of(|fit| fit.square), of(|fit| fit.cube));
+        let cube = cube.as_ref().map(|cube| (cubes.as_slice(), cube));
+        let terms: Vec<_> = [(squares.as_slice(), &square)].into_iter().chain(cube).collect();
+        self.clone()
+            .scaled_sum(&of(|fit| fit.slope), &terms)
             .shifted(&of(|fit| fit.constant))
             .widened(&of(|fit| fit.rad))
     }

@@ -5,7 +5,7 @@
 
 use ndarray::{Array1, Array2, s};
 
-use super::rows::{add_rows, subtract_means};
+use super::rows::{add_rows, less_column, scale_rows, subtract_means};
 use super::{Form, Group, Sum, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, nonnegative_sum};
 
@@ -147,22 +147,31 @@ impl Form {
         Form { mid, groups, coef, err }
     }
 
-    /// `x_i + factor_i y_i` for exact factors.
+    /// `factor_i x_i + Σ factor'_i y_i` for exact factors and some forms `y` with factors of their own.
     #[must_use]
-    pub fn plus_scaled(self, factors: &[f64], other: &Form) -> Form {
-        let groups = union_of([self.groups.as_slice(), &other.groups].into_iter());
+    pub fn scaled_sum(self, factors: &[f64], terms: &[(&[f64], &Form)]) -> Form {
+        let groups = union_of(terms.iter().map(|(_, y)| y.groups.as_slice()).chain([self.groups.as_slice()]));
+        // Each number that comes out is a sum of one product per form.
+        let n = terms.len() + 2;
+        let rounded = |size: Vec<f64>, err: &[f64]| {
+            size.into_iter().zip(err).map(move |(m, e)| e + dot_error(n, m)).collect::<Vec<f64>>()
+        };
+        let passed = rounded(self.magnitude(), &self.err);
         let mut sum = self.aligned(&groups);
-        other.scatter(&groups, |rows, source| {
-            add_rows(sum.coef.slice_mut(s![rows, ..]), source, factors);
-        });
-        // A product rounds with the size of what was added, a sum with that of what came out.
-        let (size, added) = (sum.magnitude(), other.magnitude());
+        scale_rows(sum.coef.view_mut(), factors);
         for (i, factor) in factors.iter().enumerate() {
-            let x = factor * other.mid[i];
-            sum.mid[i] += x;
-            let rounding = dot_error(2, size[i] + factor.abs() * added[i]) + dot_error(2, sum.mid[i].abs());
-            sum.err[i] = nonnegative_sum(sum.err[i] + factor.abs() * other.err[i] + rounding);
+            sum.mid[i] *= factor;
+            sum.err[i] = factor.abs() * passed[i];
         }
+        for (factors, y) in terms {
+            y.scatter(&groups, |rows, source| add_rows(sum.coef.slice_mut(s![rows, ..]), source, factors));
+            let passed = rounded(y.magnitude(), &y.err);
+            for (i, factor) in factors.iter().enumerate() {
+                sum.mid[i] += factor * y.mid[i];
+                sum.err[i] += factor.abs() * passed[i];
+            }
+        }
+        sum.err.iter_mut().for_each(|e| *e = nonnegative_sum(*e + dot_error(1, 0.0)));
         sum
     }
 
@@ -191,7 +200,7 @@ impl Form {
             let passed = factor.abs() * (self.err[i] + dot_error(1, magnitude[i]));
             self.err[i] = nonnegative_sum(passed + dot_error(1, 0.0));
         }
-        self.coef *= &Array1::from_vec(factors.to_vec());
+        scale_rows(self.coef.view_mut(), factors);
         self
     }
 
@@ -220,6 +229,17 @@ impl Form {
     pub fn widened(mut self, by: &[f64]) -> Form {
         self.err.iter_mut().zip(by).for_each(|(e, by)| *e = nonnegative_sum(*e + by));
         self
+    }
+
+    /// `x_i − x_t` for every entry: zero for `t` itself.
+    #[must_use]
+    pub fn less_entry(&self, t: usize) -> Form {
+        let magnitude = self.magnitude();
+        let err = |(e, m): (&f64, &f64)| nonnegative_sum(e + self.err[t] + dot_error(1, m + magnitude[t]));
+        let mut err: Vec<f64> = self.err.iter().zip(&magnitude).map(err).collect();
+        err[t] = 0.0;
+        let mid = self.mid.iter().map(|x| x - self.mid[t]).collect();
+        Form { mid, groups: self.groups.clone(), coef: less_column(self.coef.view(), t), err }
     }
 
     /// `x_i − Σ_j weight_j x_j` for exact weights that are not negative.
@@ -292,15 +312,17 @@ mod tests {
                 Form::enclosed(numbers[from + 6..from + 8].to_vec(), vec![0.25, 0.5]).with_group(group, rows)
             };
             let (x, y) = (form(one, 0), form(if common { one } else { other }, 10));
-            let (factors, of_y) = (&numbers[20..22], if common { &e[0] } else { &e[1] });
-            let sum = x.clone().plus_scaled(factors, &y);
+            let (own, of_y) = (&numbers[22..24], if common { &e[0] } else { &e[1] });
+            let factors = &numbers[20..22];
+            let sum = x.clone().scaled_sum(own, &[(factors, &y)]);
             let known = if common { e[0].clone() } else { e.concat() };
             for (i, factor) in factors.iter().enumerate() {
-                let (own, added) = (x.err[i] * signs[6], y.err[i] * signs[7]);
-                let expected = value_at(&x, &e[0], i) + own + factor * (value_at(&y, of_y, i) + added);
+                let x_i = value_at(&x, &e[0], i) + x.err[i] * signs[6];
+                let y_i = value_at(&y, of_y, i) + y.err[i] * signs[7];
+                let expected = own[i] * x_i + factor * y_i;
                 let slack = 1e-9 * (1.0 + expected.abs());
                 prop_assert!((expected - value_at(&sum, &known, i)).abs() <= sum.err[i] + slack);
-                let least = x.err[i] + factor.abs() * y.err[i];
+                let least = own[i].abs() * x.err[i] + factor.abs() * y.err[i];
                 prop_assert!(sum.err[i] <= least * (1.0 + 1e-9) + slack);
             }
         }

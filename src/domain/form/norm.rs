@@ -66,7 +66,11 @@ impl Sphere {
     /// Encloses the norm of a form.
     #[must_use]
     pub fn apply(self, x: &Form, symbols: &mut Symbols) -> Normalised {
-        let y = self.centre(x);
+        self.of_centred(self.centre(x), symbols)
+    }
+
+    /// The norm of [`Sphere::centre`].
+    pub fn of_centred(self, y: Form, symbols: &mut Symbols) -> Normalised {
         if let Some(linear) = self.polynomial(&y) {
             let delta = Form::point(vec![0.0; y.width()]);
             return Normalised { linear, delta, gamma: 0.0, length: 0.0, sphere: self };
@@ -115,12 +119,11 @@ impl Sphere {
         Some(g.product(y))
     }
 
-    /// `y`, and `1/sqrt(‖y‖²/d + ε)`: their product is the norm of a form, and has the signs of `y`.
-    pub fn factors(self, x: &Form) -> (Form, Interval) {
-        let y = self.centre(x);
+    /// `1/sqrt(‖y‖²/d + ε)`: the norm of a form is `y` times that, and has its signs.
+    pub fn factor(self, y: &Form) -> Interval {
         let square: Interval = y.mid().iter().map(|&c| Interval::point(c).square()).sum();
         let (length, reach) = (square.sqrt(), y.reach());
-        let g = match Tangent::new(self, &y, length, reach) {
+        match Tangent::new(self, y, length, reach) {
             Some(tangent) => tangent.range,
             None => {
                 let shortest = Interval::point((length - Interval::point(reach)).lo().max(0.0));
@@ -131,11 +134,11 @@ impl Sphere {
                 };
                 Interval::new(at(longest).lo().max(0.0), at(shortest).hi())
             }
-        };
-        (y, g)
+        }
     }
 
-    fn centre(self, x: &Form) -> Form {
+    /// `y`: centred or not.
+    pub fn centre(self, x: &Form) -> Form {
         let d = x.width();
         // The float 1/d is off by a roundoff, within the slack of the rounding bound of a mean of d entries.
         if self.centred { x.clone().minus_mean(&vec![1.0 / d as f64; d]) } else { x.clone() }

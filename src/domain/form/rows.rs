@@ -3,7 +3,7 @@
 //! Rows are added four at a time; what sums round to is bounded for any order ([`crate::num`]).
 
 use multiversion::multiversion;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 /// Floats that are worked on at once.
 const LANES: usize = 8;
@@ -32,6 +32,24 @@ pub(super) fn add_rows(mut to: ArrayViewMut2<f64>, rows: ArrayView2<f64>, factor
         for (to, row) in to.rows_mut().into_iter().zip(rows.rows()) {
             to.into_iter().zip(row).zip(factors).for_each(|((to, x), f)| *to += f * x);
         }
+    }
+}
+
+/// `x_ki *= factor_i`.
+pub(super) fn scale_rows(mut rows: ArrayViewMut2<f64>, factors: &[f64]) {
+    match rows.as_slice_mut() {
+        Some(all) => times(all, factors),
+        None => rows
+            .rows_mut()
+            .into_iter()
+            .for_each(|row| row.into_iter().zip(factors).for_each(|(x, f)| *x *= f)),
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn times(all: &mut [f64], factors: &[f64]) {
+    for row in all.chunks_exact_mut(factors.len().max(1)) {
+        row.iter_mut().zip(factors).for_each(|(x, f)| *x *= f);
     }
 }
 
@@ -87,6 +105,19 @@ fn scaled(to: &mut [f64], rows: &[f64], factors: &[f64]) {
     }
 }
 
+/// `x_ki − x_kt`.
+pub(super) fn less_column(rows: ArrayView2<f64>, t: usize) -> Array2<f64> {
+    let rows = rows.as_standard_layout();
+    let mut less = Vec::with_capacity(rows.len());
+    append_less(&mut less, rows.as_slice().unwrap_or_default(), rows.ncols().max(1), t);
+    Array2::from_shape_vec(rows.dim(), less).expect("as many as there were")
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn append_less(to: &mut Vec<f64>, all: &[f64], width: usize, t: usize) {
+    all.chunks_exact(width).for_each(|row| to.extend(row.iter().map(|x| x - row[t])));
+}
+
 /// Subtracts from every row its mean with these weights; the sum of the means in size.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
 pub(super) fn subtract_means(all: &mut [f64], weights: &[f64]) -> f64 {
@@ -111,7 +142,7 @@ pub(super) fn subtract_means(all: &mut [f64], weights: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, s};
+    use ndarray::s;
     use proptest::prelude::*;
 
     proptest! {
@@ -146,6 +177,11 @@ mod tests {
                     }
                 }
             }
+            let of_first = less_column(part, 0);
+            prop_assert!(of_first.indexed_iter().all(|((k, i), x)| *x == whole[[k, i]] - whole[[k, 0]]));
+            let mut times = whole.to_owned();
+            scale_rows(times.view_mut(), factors);
+            prop_assert!(times.indexed_iter().all(|((k, i), x)| *x == whole[[k, i]] * factors[i]));
             let mut less = whole.to_owned();
             let means = subtract_means(less.as_slice_mut().unwrap_or_default(), factors);
             let mean = |k: usize| whole.row(k).iter().zip(factors).map(|(x, w)| x * w).sum::<f64>();
