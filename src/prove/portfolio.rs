@@ -26,6 +26,8 @@ use super::{Argument, Event, Observer};
 
 /// Beginnings of prefixes, beyond which nobody waits for an enumeration.
 const MOST_NODES: f64 = 1e12;
+/// One part in so many of the time goes to witnesses that narrow bounds beyond what thresholds ask for.
+const NARROWING: u32 = 8;
 /// Time for an enumeration where there is no deadline, in seconds.
 const WITHOUT_DEADLINE: f64 = 3600.0;
 
@@ -141,11 +143,15 @@ impl<'a> Portfolio<'a> {
                 .zip(&incumbents)
                 .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
                 .collect();
-            if targets.iter().any(|target| target.wanted(aim).is_some()) {
+            // Thresholds may leave nothing to find where bounds still do.
+            let narrow = self.branch_gap(aim, limits).map(|gap| Aim::Narrow { gap });
+            let is_wanted = |aim| targets.iter().any(|target| target.wanted(aim).is_some());
+            if is_wanted(aim) || narrow.is_some_and(is_wanted) {
                 let model = self.folder.load()?;
                 let waits = enumerates && !early && self.is_affordable(&model, limits);
                 let own = self.search_limits(&model, aim, limits, waits);
-                let stopped = self.hunt(&model, targets, aim, &own, observer)?;
+                let narrow = narrow.filter(|_| matches!(aim, Aim::Exceed(_)));
+                let stopped = self.hunt(&model, targets, (aim, narrow), (&own, limits), observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
                     bounds.stopped = stopped;
@@ -396,13 +402,14 @@ impl<'a> Portfolio<'a> {
         })
     }
 
-    /// The search for witnesses; they end up in the targets' incumbents.
+    /// The search for witnesses; they end up in the targets' incumbents. Says what ended the search for the aim itself; what may follow
+    /// it to narrow bounds further gets a small part of the time that is left then.
     fn hunt(
         &self,
         model: &Model,
         targets: Vec<Target<'_>>,
-        aim: Aim<'_>,
-        limits: &Limits,
+        (aim, narrow): (Aim<'_>, Option<Aim<'_>>),
+        (own, limits): (&Limits, &Limits),
         observer: Observer<'_>,
     ) -> Result<Option<StopReason>, PortfolioError> {
         observer(Event::Stage("search for witnesses"));
@@ -410,7 +417,11 @@ impl<'a> Portfolio<'a> {
         let mut hunt = Hunt::new(Evaluator::new(model), self.folder.bos(), targets, &leads, limits)
             .within(&self.language);
         let found = |token: TokenId, witness: &Witness| observer(Event::Lower { token, witness });
-        Ok(hunt.run(aim, limits, &found)?)
+        let stopped = hunt.run(aim, own, &found)?;
+        if let (Some(narrow), Some(left)) = (narrow, limits.remaining()) {
+            hunt.run(narrow, &limits.within(left / NARROWING), &found)?;
+        }
+        Ok(stopped)
     }
 }
 

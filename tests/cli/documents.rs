@@ -132,6 +132,18 @@ fn an_audit_ends_with_the_answer_for_all_tokens_together() {
 }
 
 #[test]
+fn an_audit_looks_for_witnesses_beyond_what_thresholds_ask_for() {
+    let of = |line: &str| json(&format!("{line} --model models/moby-l2")).1;
+    let audited = of("audit --token-ids 40 --threshold 0.999 --provers head,search --time 6");
+    let row = &audited["tokens"][0];
+    assert_eq!(row["verdicts"]["0.999"], "proved", "the head theorem suffices: {row}");
+    // A bare beginning is far below what a second's search finds.
+    let shortest = of("search --token-id 40 --max-len 1 --time 1")["lower"].as_f64().unwrap();
+    let lower = row["lower"].as_f64().unwrap();
+    assert!(lower >= 1.1 * shortest, "{lower} {shortest}");
+}
+
+#[test]
 fn audit_as_csv() {
     let (_, csv, _) = run("audit --token-ids 0-4 --threshold 0.2,0.5 --time 5 --csv");
     let lines: Vec<&str> = csv.lines().collect();

@@ -14,6 +14,7 @@ mod maps;
 mod mixture;
 mod mlp;
 mod outlet;
+mod quadratic;
 
 use std::array::from_fn;
 use std::sync::Arc;

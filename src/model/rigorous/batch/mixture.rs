@@ -30,7 +30,7 @@ use ndarray::s;
 
 use super::attention::Cell;
 use super::maps::{Map, Radius};
-use super::outlet::{pairs, quadratic_of};
+use super::quadratic::{pairs, quadratic_of};
 use super::{COVER, Turns};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::wide::{self, LANES, Lanes, Number, TINY, each};

@@ -13,13 +13,13 @@
 //! ‖Σ w_h W_h V_h‖ <= min(‖Σ w_h W_h V_h‖_F, |a| ‖Σ W_h V_h‖ + ‖Σ (w_h − a) W_h V_h‖_F)
 //! ```
 //!
-//! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h`.
+//! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h` ([`super::quadratic`]).
 
-use multiversion::multiversion;
 use ndarray::{ArrayView2, Axis, concatenate, s};
 
 use super::COVER;
 use super::maps::Map;
+use super::quadratic::{pairs, quadratic};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::wide::{self, LANES, Lanes, TINY, each};
 use crate::num::{nonnegative_sum, spectral_norm};
@@ -108,33 +108,6 @@ impl Outlet {
             COVER * (direct.min(split) + LOSSY * mean_size + known) + TINY
         })
     }
-}
-
-/// `xᵀ M x` in each lane, for the [pairs] of a symmetric matrix.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
-fn quadratic(matrix: &[f64], x: &[Lanes]) -> Lanes {
-    quadratic_of(matrix, x)
-}
-
-/// The same within a kernel.
-#[inline(always)]
-pub fn quadratic_of(matrix: &[f64], x: &[Lanes]) -> Lanes {
-    let (mut sum, mut rest) = ([0.0; LANES], matrix);
-    for i in 0..x.len() {
-        let (row, below) = rest.split_at(x.len() - i);
-        let mut inner = [0.0; LANES];
-        for (&m, x) in row.iter().zip(&x[i..]) {
-            inner = each(|l| x[l].mul_add(m, inner[l]));
-        }
-        sum = each(|l| inner[l].mul_add(x[i][l], sum[l]));
-        rest = below;
-    }
-    sum
-}
-
-/// The entries of a symmetric matrix that are needed, in the order of [`quadratic_of`], and how often each of them counts.
-pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize, f64)> {
-    (0..n).flat_map(move |i| (i..n).map(move |j| (i, j, if i == j { 1.0 } else { 2.0 })))
 }
 
 #[cfg(test)]
