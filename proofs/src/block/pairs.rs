@@ -145,7 +145,7 @@ mod tests {
             // Entries of the size that models have lose next to nothing, unless a row is far shorter than they are.
             if scale.abs() < 8 && kind < 2 {
                 prop_assert!(found.read.radius() < 1 << (found.read.places() - 40));
-                prop_assert!(found.residual.radius() < 1 << (found.residual.places() - 44));
+                prop_assert!(found.residual.radius() < 1 << (found.residual.places() - 42));
             }
         }
     }
