@@ -40,8 +40,8 @@ pub use linear::Map;
 pub use norm::{Mapped, Normalised, Sphere};
 pub use sum::Sum;
 
-/// Errors up to this are roundings: not worth symbols.
-const NEGLIGIBLE: f64 = 1e-12;
+/// Errors up to this stay in the error radii: not worth symbols.
+const NEGLIGIBLE: f64 = 1e-11;
 
 /// What is known of the symbols of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -143,15 +143,13 @@ impl<'a> Portfolio<'a> {
                 .zip(&incumbents)
                 .map(|((&token, bounds), incumbent)| Target { token, upper: bounds.upper, incumbent })
                 .collect();
-            // Thresholds may leave nothing to find where bounds still do.
-            let narrow = self.branch_gap(aim, limits).map(|gap| Aim::Narrow { gap });
+            let beyond = self.beyond(aim, limits);
             let is_wanted = |aim| targets.iter().any(|target| target.wanted(aim).is_some());
-            if is_wanted(aim) || narrow.is_some_and(is_wanted) {
+            if is_wanted(aim) || beyond.is_some_and(is_wanted) {
                 let model = self.folder.load()?;
                 let waits = enumerates && !early && self.is_affordable(&model, limits);
                 let own = self.search_limits(&model, aim, limits, waits);
-                let narrow = narrow.filter(|_| matches!(aim, Aim::Exceed(_)));
-                let stopped = self.hunt(&model, targets, (aim, narrow), (&own, limits), observer)?;
+                let stopped = self.hunt(&model, targets, (aim, &own), (beyond, limits), observer)?;
                 for (bounds, incumbent) in all.iter_mut().zip(&incumbents) {
                     bounds.witness = incumbent.best();
                     bounds.stopped = stopped;
@@ -253,11 +251,11 @@ impl<'a> Portfolio<'a> {
         let speaks = || Block::speaks_of(model, &self.outline, limits.longest_prefix(model.context));
         let block = self.members.contains(&Prover::Block) && Block::covers(model) && speaks();
         let deep = self.members.contains(&Prover::Deep)
-            && self.branch_gap(aim, limits).is_some()
+            && self.gap(aim, limits).is_some()
             && Block::is_only_for_deep(model)
             && speaks();
         let branch = self.members.contains(&Prover::Branch)
-            && self.branch_gap(aim, limits).is_some()
+            && self.gap(aim, limits).is_some()
             && Branch::new(model, &self.language, limits.longest_prefix(model.context)).is_ok();
         match limits.remaining() {
             Some(left) if block || deep || branch => limits.within(left / 4),
@@ -278,7 +276,7 @@ impl<'a> Portfolio<'a> {
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
         let certifies = prover.certifies();
-        let gap = self.branch_gap(aim, limits);
+        let gap = self.gap(aim, limits);
         let refine = if certifies { self.refine.filter(|_| limits.deadline.is_some()) } else { gap };
         let attempts = Attempts { prover, aim, refine, limits };
         let silent = !certifies && gap.is_none() || limits.expired();
@@ -356,7 +354,7 @@ impl<'a> Portfolio<'a> {
         limits: &Limits,
         observer: Observer<'_>,
     ) -> Result<(), PortfolioError> {
-        let Some(gap) = self.branch_gap(aim, limits) else { return Ok(()) };
+        let Some(gap) = self.gap(aim, limits) else { return Ok(()) };
         let is_open = |bounds: &Bounds| bounds.upper - bounds.lower() > gap;
         if limits.expired() || !all.iter().any(is_open) {
             return Ok(());
@@ -372,8 +370,8 @@ impl<'a> Portfolio<'a> {
         Ok(session.bound(tokens, all, gap)?)
     }
 
-    /// How far apart bounds may stay for the branch prover; `None` where only answers count, which it cannot give.
-    fn branch_gap(&self, aim: Aim<'_>, limits: &Limits) -> Option<f64> {
+    /// How far apart bounds may stay where they count; `None` where only answers do.
+    fn gap(&self, aim: Aim<'_>, limits: &Limits) -> Option<f64> {
         match aim {
             Aim::Narrow { gap } => Some(gap),
             Aim::Exceed(_) => self.refine.filter(|_| limits.deadline.is_some()),
@@ -402,14 +400,22 @@ impl<'a> Portfolio<'a> {
         })
     }
 
-    /// The search for witnesses; they end up in the targets' incumbents. Says what ended the search for the aim itself; what may follow
-    /// it to narrow bounds further gets a small part of the time that is left then.
+    /// What is worth a search beyond an aim: thresholds may leave nothing to find where bounds are still apart.
+    fn beyond<'b>(&self, aim: Aim<'_>, limits: &Limits) -> Option<Aim<'b>> {
+        match aim {
+            Aim::Exceed(_) => self.gap(aim, limits).map(|gap| Aim::Narrow { gap }),
+            Aim::Narrow { .. } | Aim::Violate(_) => None,
+        }
+    }
+
+    /// The search for witnesses; they end up in the targets' incumbents. Says what ended the search for the aim itself; what lies
+    /// beyond it gets a small part of the time that is left then.
     fn hunt(
         &self,
         model: &Model,
         targets: Vec<Target<'_>>,
-        (aim, narrow): (Aim<'_>, Option<Aim<'_>>),
-        (own, limits): (&Limits, &Limits),
+        (aim, own): (Aim<'_>, &Limits),
+        (beyond, limits): (Option<Aim<'_>>, &Limits),
         observer: Observer<'_>,
     ) -> Result<Option<StopReason>, PortfolioError> {
         observer(Event::Stage("search for witnesses"));
@@ -418,8 +424,8 @@ impl<'a> Portfolio<'a> {
             .within(&self.language);
         let found = |token: TokenId, witness: &Witness| observer(Event::Lower { token, witness });
         let stopped = hunt.run(aim, own, &found)?;
-        if let (Some(narrow), Some(left)) = (narrow, limits.remaining()) {
-            hunt.run(narrow, &limits.within(left / NARROWING), &found)?;
+        if let (Some(beyond), Some(left)) = (beyond, limits.remaining()) {
+            hunt.run(beyond, &limits.within(left / NARROWING), &found)?;
         }
         Ok(stopped)
     }

@@ -17,7 +17,7 @@ use ndarray::{Array2, s};
 use super::super::softmax::Weights;
 use super::interpolate::{Bends, Fit, interpolate, span};
 use super::polynomial::Parts;
-use super::{Form, Map, Symbols, n_symbols, union_of};
+use super::{Form, Map, NEGLIGIBLE, Symbols, n_symbols, union_of};
 use crate::num::{Interval, dot_error, exp, ln, nonnegative_sum};
 
 /// Key and value of one head at one position.
@@ -31,9 +31,6 @@ pub struct Source {
 
 /// Scores vary too much for the expansion to be the better choice without a look at the box.
 const SMALL: f64 = 0.05;
-
-/// Remainders up to this stay in the error radii: not worth symbols.
-const NEGLIGIBLE: f64 = 1e-11;
 
 /// Largest deviation of `Z`, as a share of it, that is worth a polynomial.
 const MODERATE: f64 = 0.5;
@@ -189,7 +186,7 @@ fn exponential(a: Form, symbols: &mut Symbols) -> Form {
         let half: Vec<f64> = ranges.into_iter().map(|a| beyond_linear(a) / 2.0).collect();
         a.shifted(&half).widened(&half)
     };
-    if form.err.iter().any(|e| *e > NEGLIGIBLE) { form.absorb(symbols) } else { form }
+    form.absorb(symbols)
 }
 
 /// The expansion above.

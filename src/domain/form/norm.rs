@@ -15,11 +15,8 @@
 use ndarray::{Array1, Array2};
 
 use super::interpolate::{Bends, interpolate, span};
-use super::{Form, Map, Shape, Symbols, worse};
+use super::{Form, Map, NEGLIGIBLE, Shape, Symbols, worse};
 use crate::num::{Interval, dot_error, nonnegative_sum};
-
-/// Remainders shorter than this go to the error radii: not worth symbols.
-const NEGLIGIBLE: f64 = 1e-11;
 
 /// A norm over vectors of one width.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,8 @@
 //! ‖Σ w_h W_h V_h‖ <= min(‖Σ w_h W_h V_h‖_F, |a| ‖Σ W_h V_h‖ + ‖Σ (w_h − a) W_h V_h‖_F)
 //! ```
 //!
-//! for any `a`. The squared Frobenius norms are quadratic forms with the matrix of the inner products of the `W_h V_h` ([`super::quadratic`]).
+//! for any `a`. The squared Frobenius norms are [quadratic forms](super::quadratic) with the matrix of the inner products of the
+//! `W_h V_h`.
 
 use ndarray::{ArrayView2, Axis, concatenate, s};
 
