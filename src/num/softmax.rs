@@ -80,12 +80,13 @@ impl Softmax {
 /// `e^(l − max)` in place; their sums, and the distance of the greatest from the least. NaN and ∞ stay in one of them.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 fn powers_of(logits: &mut [Lanes]) -> (Lanes, Lanes) {
-    let (mut top, mut least, mut sum) = ([f64::NEG_INFINITY; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
+    let (mut top, mut least, mut sum) =
+        (Lanes::splat(f64::NEG_INFINITY), Lanes::splat(f64::INFINITY), Lanes::ZERO);
     for x in logits.iter() {
         top = each(|l| if x[l] > top[l] { x[l] } else { top[l] });
         least = each(|l| if x[l] < least[l] { x[l] } else { least[l] });
     }
-    let mut lost = [0.0; LANES];
+    let mut lost = Lanes::ZERO;
     for x in logits.iter_mut() {
         // Zero for a number, else NaN.
         lost = each(|l| lost[l] + 0.0 * x[l]);
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_gives_nothing() {
-        let (mut middles, mut radius) = (vec![[0.0; LANES]; 2], [0.0; LANES]);
+        let (mut middles, mut radius) = (vec![Lanes::ZERO; 2], Lanes::ZERO);
         middles[1][..3].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
         middles[1][7] = 1.0;
         radius[3..8].copy_from_slice(&[f64::NAN, f64::INFINITY, 1e3, 0.0, 1.0]);
@@ -143,7 +144,7 @@ mod tests {
             radius in prop_oneof![0.0f64..1e-12, 0.0f64..0.01, 0.0f64..3.0],
             floor in 0.0f64..1.0,
         ) {
-            let softmax = Softmax::new(l.iter().map(|l| [l.0; LANES]).collect(), &[radius; LANES]);
+            let softmax = Softmax::new(l.iter().map(|l| Lanes::splat(l.0)).collect(), &Lanes::splat(radius));
             prop_assert!(softmax.knows(3));
             // In intervals, around a point of the box.
             let moved: Vec<Interval> = l.iter().map(|l| Interval::point(l.0 + 0.999_999 * radius * l.1)).collect();

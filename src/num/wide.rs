@@ -15,6 +15,7 @@ mod single;
 mod weights;
 
 use std::fmt::Debug;
+use std::ops::{Deref, DerefMut};
 
 use super::precise::Precise;
 pub use kernels::{
@@ -28,16 +29,53 @@ pub const LANES: usize = 16;
 /// `√(n 2^−1074)` at most.
 pub const TINY: f64 = 1e-150;
 
-/// A float per lane.
-pub type Lanes = [f64; LANES];
+/// A float per lane, where a vector register finds them at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(align(64))]
+pub struct Lanes([f64; LANES]);
 
-/// The same for every lane. Unlike the library's, it is inlined wherever it stands, and so compiled for the instructions of the
-/// kernel around it.
+impl Lanes {
+    /// Zero in every lane.
+    pub const ZERO: Lanes = Lanes::splat(0.0);
+
+    /// The same in every lane.
+    #[inline(always)]
+    #[must_use]
+    pub const fn splat(x: f64) -> Lanes {
+        Lanes([x; LANES])
+    }
+
+    /// What `of` makes of each.
+    #[inline(always)]
+    #[must_use]
+    pub fn map(self, of: impl Fn(f64) -> f64) -> Lanes {
+        each(|l| of(self[l]))
+    }
+}
+
+impl Deref for Lanes {
+    type Target = [f64; LANES];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f64; LANES] {
+        &self.0
+    }
+}
+
+impl DerefMut for Lanes {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f64; LANES] {
+        &mut self.0
+    }
+}
+
+/// What `of` says of each lane. Unlike the library's function for arrays, it is inlined wherever it stands, and so compiled for the
+/// instructions of the kernel around it.
 #[inline(always)]
 pub fn each(of: impl Fn(usize) -> f64) -> Lanes {
     let mut out = [0.0; LANES];
     out.iter_mut().enumerate().for_each(|(l, out)| *out = of(l));
-    out
+    Lanes(out)
 }
 
 /// Sixteen numbers of some precision.
@@ -98,7 +136,7 @@ pub trait Number: Copy + Debug + PartialEq + Send + Sync + 'static {
     /// The same float in every lane, exactly.
     #[must_use]
     fn splat(x: f64) -> Self {
-        Self::floats([x; LANES])
+        Self::floats(Lanes::splat(x))
     }
 }
 
@@ -130,7 +168,7 @@ fn fast_two_sum(a: Lanes, b: Lanes) -> Wide {
 /// `EPS` is `2^−100`.
 impl Number for Wide {
     const EPS: f64 = f64::from_bits((1023 - 100) << 52);
-    const ZERO: Wide = Wide { hi: [0.0; LANES], lo: [0.0; LANES] };
+    const ZERO: Wide = Wide { hi: Lanes::ZERO, lo: Lanes::ZERO };
 
     /// The high sum is exact up to what goes into the low one. That one has three terms per input, each at most
     /// `(n + 2) u M` in sum with `M = Σ|w||x|`, and errs by `γ_3n` of them; one operation ends it.
@@ -142,12 +180,12 @@ impl Number for Wide {
 
     #[inline(always)]
     fn constant((hi, lo): (f64, f64)) -> Wide {
-        Wide { hi: [hi; LANES], lo: [lo; LANES] }
+        Wide { hi: Lanes::splat(hi), lo: Lanes::splat(lo) }
     }
 
     #[inline(always)]
     fn floats(hi: Lanes) -> Wide {
-        Wide { hi, lo: [0.0; LANES] }
+        Wide { hi, lo: Lanes::ZERO }
     }
 
     #[inline(always)]
@@ -167,7 +205,7 @@ impl Number for Wide {
 
     /// Each is off by half a unit in the last place; the bound is twice that of the largest.
     fn into_floats(all: Vec<Wide>) -> (Vec<Lanes>, Lanes) {
-        let mut largest = [0.0; LANES];
+        let mut largest = Lanes::ZERO;
         for x in &all {
             largest = each(|l| f64::max(largest[l], x.hi[l].abs()));
         }
@@ -230,7 +268,7 @@ impl Number for Wide {
     #[inline(always)]
     fn rows<const AT_ONCE: usize>(weights: &Weights, bias: &[(f64, f64)], x: &[Wide], out: &mut [Wide]) {
         for ((row, &(hi, lo)), out) in weights.rows().chunks_exact(x.len()).zip(bias).zip(out) {
-            let (mut high, mut low): (Lanes, Lanes) = ([hi; LANES], [lo; LANES]);
+            let (mut high, mut low): (Lanes, Lanes) = (Lanes::splat(hi), Lanes::splat(lo));
             for (&w, x) in row.iter().zip(x) {
                 let p: Lanes = each(|l| w * x.hi[l]);
                 let e: Lanes = each(|l| w.mul_add(x.hi[l], -p[l]));

@@ -132,10 +132,10 @@ impl<'m> Network<'m> {
         let body = &self.model.body;
         let feature = |f: usize| N::floats(each(|l| f64::from(body.embed[[tokens[l] as usize, f]])));
         let mut column =
-            Column { x: (0..self.model.head.width()).map(feature).collect(), radius: [TINY; LANES] };
+            Column { x: (0..self.model.head.width()).map(feature).collect(), radius: Lanes::splat(TINY) };
         if let Positions::Learned(table) = &body.positions {
             let table: Vec<N> = table.row(position).iter().map(|&x| N::splat(f64::from(x))).collect();
-            column.add(&Column { x: table, radius: [0.0; LANES] });
+            column.add(&Column { x: table, radius: Lanes::ZERO });
         }
         let mut cells: Vec<Cell<N>> = Vec::new();
         let turns = if self.turns.is_empty() { &[] } else { &self.turns[..=position] };
@@ -262,7 +262,7 @@ impl<N: Number> Column<N> {
             let passed = if least > 0.0 && before[l].is_finite() { moved / least } else { f64::INFINITY };
             COVER * (passed + (0.25 * d + 8.0) * N::EPS * d.sqrt()) + TINY
         });
-        (Column { x: normed.out, radius }, [COVER * (d + 1.0).sqrt(); LANES])
+        (Column { x: normed.out, radius }, Lanes::splat(COVER * (d + 1.0).sqrt()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operations of a network on sixteen columns, each compiled for several instruction sets.
 
 use super::normal::normal;
-use super::{LANES, Lanes, Number, Weights, Wide, each};
+use super::{Lanes, Number, Weights, Wide, each};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
@@ -40,7 +40,7 @@ pub fn length<N: Number>(x: &[N]) -> Lanes {
 /// The same within a kernel.
 #[inline(always)]
 pub fn length_of<N: Number>(x: &[N]) -> Lanes {
-    let mut sum = [0.0; LANES];
+    let mut sum = Lanes::ZERO;
     for x in x {
         let x = x.hi();
         sum = each(|l| x[l].mul_add(x[l], sum[l]));
@@ -51,7 +51,7 @@ pub fn length_of<N: Number>(x: &[N]) -> Lanes {
 /// Euclidean distance of `x` from the floats `y`, up to a factor of `1 ± 1e-9` and to `1e-14` of both lengths.
 #[inline(always)]
 pub fn distance<N: Number>(x: &[N], y: &[Lanes]) -> Lanes {
-    let mut sum = [0.0; LANES];
+    let mut sum = Lanes::ZERO;
     for (x, y) in x.iter().zip(y) {
         let x = x.hi();
         sum = each(|l| sum[l] + (x[l] - y[l]) * (x[l] - y[l]));
@@ -97,7 +97,7 @@ pub fn rotate<N: Number>(head: &mut [N], turns: &[[(f64, f64); 2]]) {
 /// `e^(s − max)` and their sum, for the scores of each lane: softmax without its division.
 #[inline(always)]
 pub fn exp<N: Number>(scores: &mut [N]) -> N {
-    let top = scores.iter().fold([f64::NEG_INFINITY; LANES], |top, s| each(|l| top[l].max(s.hi()[l])));
+    let top = scores.iter().fold(Lanes::splat(f64::NEG_INFINITY), |top, s| each(|l| top[l].max(s.hi()[l])));
     let mut sum = N::ZERO;
     for s in scores {
         *s = s.plus(N::floats(each(|l| -top[l]))).exp();
@@ -196,14 +196,14 @@ pub(super) fn exp_wide(x: Wide) -> Wide {
     let n: Lanes = each(|l| shifted[l] - ROUND);
     let (high, low) = (each(|l| -n[l] * LN_2[0]), Wide::constant((LN_2[1], LN_2[2])).times_float(n));
     let r = x.plus(Wide::floats(high)).plus(low.negated());
-    let r = r.times_float([1.0 / 64.0; LANES]);
+    let r = r.times_float(Lanes::splat(1.0 / 64.0));
     let mut p = Wide::constant(COEFFICIENTS[0]);
     for &c in &COEFFICIENTS[1..] {
         p = p.times(r).plus(Wide::constant(c));
     }
     p = p.times(r);
     for _ in 0..6 {
-        p = p.times_float([2.0; LANES]).plus(p.times(p));
+        p = p.times_float(Lanes::splat(2.0)).plus(p.times(p));
     }
     let power: Lanes = each(|l| f64::from_bits((shifted[l].to_bits() << 52).wrapping_add(1023 << 52)));
     let p = Wide::splat(1.0).plus(p);

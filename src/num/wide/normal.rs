@@ -62,7 +62,7 @@ pub(super) fn normal<N: Number>(x: N) -> (N, Lanes) {
         N::sums(each(|l| of[l].0), each(|l| of[l].1))
     };
     let mut sum = coefficient(terms - 1);
-    let mut density = [0.0; LANES];
+    let mut density = Lanes::ZERO;
     for k in (0..terms - 1).rev() {
         let (step, value) = (*h.hi(), *sum.hi());
         density = each(|l| density[l] * step[l] + value[l]);

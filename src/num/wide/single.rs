@@ -30,7 +30,7 @@ const COEFFICIENTS: [f64; 14] = [
 
 impl Number for Lanes {
     const EPS: f64 = f64::EPSILON;
-    const ZERO: Lanes = [0.0; LANES];
+    const ZERO: Lanes = Lanes::ZERO;
 
     /// Inputs are summed in blocks, and then the blocks: a term goes through no more roundings than a block has terms, and one
     /// for each block. The bias is rounded itself.
@@ -40,7 +40,7 @@ impl Number for Lanes {
 
     #[inline(always)]
     fn constant((hi, _): (f64, f64)) -> Lanes {
-        [hi; LANES]
+        Lanes::splat(hi)
     }
 
     #[inline(always)]
@@ -65,7 +65,7 @@ impl Number for Lanes {
 
     /// These themselves.
     fn into_floats(all: Vec<Lanes>) -> (Vec<Lanes>, Lanes) {
-        (all, [0.0; LANES])
+        (all, Lanes::ZERO)
     }
 
     fn select(&self, lanes: [usize; LANES]) -> Lanes {
@@ -112,7 +112,7 @@ impl Number for Lanes {
         let shifted: Lanes = each(|l| x[l] * std::f64::consts::LOG2_E + ROUND);
         let n: Lanes = each(|l| shifted[l] - ROUND);
         let r: Lanes = each(|l| (x[l] - n[l] * LN_2[0]) - n[l] * LN_2[1]);
-        let mut p = [COEFFICIENTS[0]; LANES];
+        let mut p = Lanes::splat(COEFFICIENTS[0]);
         for c in &COEFFICIENTS[1..] {
             p = each(|l| p[l].mul_add(r[l], *c));
         }
@@ -125,10 +125,10 @@ impl Number for Lanes {
         let tiles = weights.tiles().chunks_exact(x.len());
         for ((tile, bias), out) in tiles.zip(bias.chunks(TILE)).zip(out.chunks_exact_mut(TILE)) {
             for (part, (bias, out)) in bias.chunks(AT_ONCE).zip(out.chunks_exact_mut(AT_ONCE)).enumerate() {
-                let mut totals = [[0.0; LANES]; AT_ONCE];
-                totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = [bias.0; LANES]);
+                let mut totals = [Lanes::ZERO; AT_ONCE];
+                totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = Lanes::splat(bias.0));
                 for (tile, x) in tile.chunks(BLOCK).zip(x.chunks(BLOCK)) {
-                    let mut sums = [[0.0; LANES]; AT_ONCE];
+                    let mut sums = [Lanes::ZERO; AT_ONCE];
                     for (column, x) in tile.iter().zip(x) {
                         for (r, sums) in sums.iter_mut().enumerate() {
                             let w = column[part * AT_ONCE + r];

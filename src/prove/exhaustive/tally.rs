@@ -270,6 +270,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::num::wide::each;
     use crate::spec::Threshold;
 
     /// Two tokens after each prefix, one prefix a lane.
@@ -281,9 +282,14 @@ mod tests {
         enough: f64,
     ) -> Vec<usize> {
         let lane = |l: usize| seen.get(l).map_or([0.0; 2], |seen| seen.1);
-        let middles = vec![std::array::from_fn(|l| lane(l)[0]), std::array::from_fn(|l| lane(l)[1])];
+        let middles = [0, 1].map(|k| each(|l| lane(l)[k])).to_vec();
         let prefixes = std::array::from_fn(|l| seen.get(l).map(|seen| seen.0));
-        tally.see_lanes(question, (middles, &[radius; LANES]), prefixes, (enough, &[f64::NEG_INFINITY; 2]))
+        tally.see_lanes(
+            question,
+            (middles, &Lanes::splat(radius)),
+            prefixes,
+            (enough, &[f64::NEG_INFINITY; 2]),
+        )
     }
 
     #[test]

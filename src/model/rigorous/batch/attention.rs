@@ -199,7 +199,7 @@ impl Heads {
             let passed = self.outlet.input(&(0..self.n_heads).map(weights).collect::<Vec<_>>());
             moved = each(|l| COVER * (moved[l] + passed[l] * cell.input[l]));
         }
-        let mut added = self.output.apply(&Column { x: mixed, radius: [0.0; LANES] });
+        let mut added = self.output.apply(&Column { x: mixed, radius: Lanes::ZERO });
         added.radius = each(|l| COVER * (added.radius[l] + moved[l]));
         added
     }

@@ -114,7 +114,8 @@ impl Map {
 
     /// `W x + b` for a map with one block.
     pub fn apply<N: Number>(&self, x: &Column<N>) -> Column<N> {
-        let radius = self.radii(x, x.reach()).first().map_or([f64::INFINITY; LANES], |radius| radius.all);
+        let radius =
+            self.radii(x, x.reach()).first().map_or(Lanes::splat(f64::INFINITY), |radius| radius.all);
         Column { x: self.middles(x), radius }
     }
 }

@@ -33,7 +33,7 @@ use super::maps::{Map, Radius};
 use super::quadratic::{pairs, quadratic_of};
 use super::{COVER, Turns};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
-use crate::num::wide::{self, LANES, Lanes, Number, TINY, each};
+use crate::num::wide::{self, Lanes, Number, TINY, each};
 
 /// Largest error of a score.
 const MOST: f64 = 0.1;
@@ -116,7 +116,7 @@ impl Form {
     /// Upper bound on `‖Wᵀ x‖`.
     #[inline(always)]
     fn root(&self, x: &[Lanes]) -> Lanes {
-        let (sum, mut square) = (quadratic_of(&self.gram, x), [0.0; LANES]);
+        let (sum, mut square) = (quadratic_of(&self.gram, x), Lanes::ZERO);
         for x in x {
             square = each(|l| x[l].mul_add(x[l], square[l]));
         }
@@ -165,7 +165,7 @@ pub fn mix<N: Number>(
     centre.clear();
     mean_key.clear();
     for i in part.clone() {
-        let (mut sum, mut mean) = (N::ZERO, [0.0; LANES]);
+        let (mut sum, mut mean) = (N::ZERO, Lanes::ZERO);
         for ((cell, weight), share) in cells.iter().zip(weights.iter()).zip(shares.iter()) {
             sum = sum.plus(weight.times(cell.values[i]));
             let key = cell.keys[i].hi();
@@ -178,8 +178,8 @@ pub fn mix<N: Number>(
     }
 
     // Greatest score, longest key and value.
-    let mut top = [f64::NEG_INFINITY; LANES];
-    let (mut key_top, mut value_top) = ([0.0; LANES], [0.0; LANES]);
+    let mut top = Lanes::splat(f64::NEG_INFINITY);
+    let (mut key_top, mut value_top) = (Lanes::ZERO, Lanes::ZERO);
     for (cell, score) in cells.iter().zip(scores.iter()) {
         let sizes = &cell.sizes[query.kv];
         top = each(|l| top[l].max(score.hi()[l]));
@@ -187,7 +187,7 @@ pub fn mix<N: Number>(
         value_top = each(|l| f64::max(value_top[l], sizes.value[l] + sizes.value_radius.all[l]));
     }
     // What the keys' errors do: (1 − w_j) c_j for the score itself, w_k c_k for all others.
-    let (mut all_moves, mut all_radii, mut all_shifts) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let (mut all_moves, mut all_radii, mut all_shifts) = (Lanes::ZERO, Lanes::ZERO, Lanes::ZERO);
     moves.clear();
     for (((position, cell), score), share) in cells.iter().enumerate().zip(scores.iter()).zip(shares.iter()) {
         let sizes = &cell.sizes[query.kv];
@@ -206,7 +206,7 @@ pub fn mix<N: Number>(
         moves.push(c);
     }
     let scale = query.scale.0.abs() * COVER;
-    let (mut worst, mut mean_off) = ([0.0; LANES], [0.0; LANES]);
+    let (mut worst, mut mean_off) = (Lanes::ZERO, Lanes::ZERO);
     offs.clear();
     for (((cell, score), share), c) in cells.iter().zip(scores.iter()).zip(shares.iter()).zip(moves.iter()) {
         let sizes = &cell.sizes[query.kv];
@@ -236,7 +236,7 @@ pub fn mix<N: Number>(
     }
     // e^(2τ) <= 1 + 2.3 τ up to the largest τ.
     let growth: Lanes = worst.map(|worst| 2.3 * worst);
-    let (mut moved, mut passed) = ([0.0; LANES], [0.0; LANES]);
+    let (mut moved, mut passed) = (Lanes::ZERO, Lanes::ZERO);
     for ((cell, off), share) in cells.iter().zip(offs.iter()).zip(shares.iter()) {
         let apart = wide::distance(&cell.values[part.clone()], centre);
         let Radius { all, rounding } = &cell.sizes[query.kv].value_radius;

@@ -22,7 +22,7 @@ use super::{COVER, Centring, Column};
 use crate::model::{Activation, Mlp, MlpKind};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
 use crate::num::precise::Gelu;
-use crate::num::wide::{LANES, Lanes, Number, TINY, Wave, Wide, activated, each, nearest};
+use crate::num::wide::{Lanes, Number, TINY, Wave, Wide, activated, each, nearest};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// Most arguments of neurons for which the form is computed rather than estimated.
@@ -110,7 +110,7 @@ impl Neurons {
         let mut hidden = self.gate.as_ref().unwrap_or(&self.up).middles(&z);
         let ups = self.gate.as_ref().map(|_| self.up.middles(&z));
         let sums = fire(self.curve, &mut hidden, ups.as_deref(), (&self.rows, &self.form.entries), off);
-        let hidden = Column { x: hidden, radius: [0.0; LANES] };
+        let hidden = Column { x: hidden, radius: Lanes::ZERO };
         let (height, down) = (hidden.reach(), self.down.blocks[0]);
         let rounding = self.down.eps::<N>() * down.long;
         let radius = each(|l| {
@@ -168,7 +168,7 @@ fn fire<N: Number>(
     (rows, entries): (&[[f64; 2]], &[[Entry; 2]]),
     off: Lanes,
 ) -> Sums {
-    let zero = [0.0; LANES];
+    let zero = Lanes::ZERO;
     let mut sums = Sums { directions: [zero; DIRECTIONS], squares: zero, off: zero, rows: zero, size: zero };
     for (k, ((x, [row, other]), [of_a, of_b])) in arguments.iter_mut().zip(rows).zip(entries).enumerate() {
         let at = *x.hi();

@@ -22,7 +22,7 @@ use super::COVER;
 use super::maps::Map;
 use super::quadratic::{pairs, quadratic};
 use crate::num::gamma::{ROUNDOFF_F64, gamma};
-use crate::num::wide::{self, LANES, Lanes, TINY, each};
+use crate::num::wide::{self, Lanes, TINY, each};
 use crate::num::{nonnegative_sum, spectral_norm};
 
 /// Relative errors of weights and of their means.
@@ -91,8 +91,8 @@ impl Outlet {
 
     /// How far an error of one input moves the output, as a part of its length, with the weight that each head gives it.
     pub fn input(&self, weights: &[Lanes]) -> Lanes {
-        let mut mean = [0.0; LANES];
-        let mut size = [0.0; LANES];
+        let mut mean = Lanes::ZERO;
+        let mut size = Lanes::ZERO;
         for (w, s) in weights.iter().zip(&self.sizes) {
             mean = each(|l| mean[l] + w[l] / weights.len() as f64);
             size = each(|l| size[l] + s * w[l].abs());
@@ -146,7 +146,7 @@ mod tests {
             let of_value = |h: usize| value.weights().slice_move(s![h / 2 * 3..h / 2 * 3 + 3, ..]);
             let weight = |h: usize| if alike { weights[0] } else { weights[h] };
             let together = (0..4).fold(Array2::zeros((7, 5)), |sum, h| sum + of_head(h).dot(&of_value(h)) * weight(h));
-            let bound = outlet.input(&(0..4).map(|h| [weight(h); LANES]).collect::<Vec<_>>())[3];
+            let bound = outlet.input(&(0..4).map(|h| Lanes::splat(weight(h))).collect::<Vec<_>>())[3];
             // The direction that is stretched most.
             let mut e = Array1::ones(5);
             for _ in 0..50 {
@@ -162,7 +162,7 @@ mod tests {
                 prop_assert!(bound <= 1.2 * stretched + 1e-9, "{bound} {stretched}");
             }
 
-            let bound = outlet.mixtures(&errors.iter().map(|&e| [e; LANES]).collect::<Vec<_>>())[5];
+            let bound = outlet.mixtures(&errors.iter().map(|&e| Lanes::splat(e)).collect::<Vec<_>>())[5];
             // Errors in the directions that reach furthest along a sum, again and again.
             let mut sum = Array1::ones(7);
             for _ in 0..50 {
@@ -183,7 +183,7 @@ mod tests {
         let [value, output] = maps(&entries);
         let outlet = Outlet::new(&value, &output, 4);
         for lost in [f64::NAN, f64::INFINITY] {
-            let mut errors = [[0.1; LANES]; 4];
+            let mut errors = [Lanes::splat(0.1); 4];
             errors[2][1] = lost;
             let moved = outlet.mixtures(&errors);
             assert!(!moved[1].is_finite() && moved[0].is_finite());

@@ -4,7 +4,7 @@
 
 use multiversion::multiversion;
 
-use crate::num::wide::{LANES, Lanes, each};
+use crate::num::wide::{Lanes, each};
 
 /// `xᵀ M x` in each lane, for the [pairs] of a symmetric matrix.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
@@ -15,10 +15,10 @@ pub fn quadratic(matrix: &[f64], x: &[Lanes]) -> Lanes {
 /// The same within a kernel.
 #[inline(always)]
 pub fn quadratic_of(matrix: &[f64], x: &[Lanes]) -> Lanes {
-    let (mut sum, mut rest) = ([0.0; LANES], matrix);
+    let (mut sum, mut rest) = (Lanes::ZERO, matrix);
     for i in 0..x.len() {
         let (row, below) = rest.split_at(x.len() - i);
-        let mut inner = [0.0; LANES];
+        let mut inner = Lanes::ZERO;
         for (&m, x) in row.iter().zip(&x[i..]) {
             inner = each(|l| x[l].mul_add(m, inner[l]));
         }

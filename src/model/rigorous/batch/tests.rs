@@ -67,11 +67,11 @@ fn logits_lie_within_their_radius() {
 
 #[test]
 fn what_overflows_is_not_known() {
-    let mut column = Column { x: vec![Wide::splat(1e200); 4], radius: [0.0; LANES] };
+    let mut column = Column { x: vec![Wide::splat(1e200); 4], radius: Lanes::ZERO };
     let known = |column: &Column<Wide>| column.radius.iter().all(|r| r.is_finite());
     assert!(!known(&column.normed(Some(Centring { centred: false, eps: 1e-5 })).0));
     column.x[0] = Wide::splat(f64::NAN);
-    column.add(&Column { x: vec![Wide::ZERO; 4], radius: [0.0; LANES] });
+    column.add(&Column { x: vec![Wide::ZERO; 4], radius: Lanes::ZERO });
     assert!(!known(&column));
 }
 
@@ -103,14 +103,14 @@ fn head_norms(dim: usize, seed: usize) -> Box<HeadNorms> {
 /// A column of floats and one within `radius` of it.
 fn apart(d: usize, seed: usize, size: f64, radius: f64) -> (Column<Lanes>, Column<Wide>) {
     let entry = |i: usize, l: usize| size * pseudo(seed * 1013 + i * LANES + l);
-    let floats = Column { x: (0..d).map(|i| from_fn(|l| entry(i, l))).collect(), radius: [radius; LANES] };
+    let floats = Column { x: (0..d).map(|i| each(|l| entry(i, l))).collect(), radius: Lanes::splat(radius) };
     let shift =
         |i: usize, l: usize| 0.999 * radius * pseudo(seed * 2027 + 77 + i * LANES + l) / (d as f64).sqrt();
     let moved = (0..d).map(|i| {
-        let (x, shift): (Lanes, Lanes) = (floats.x[i], from_fn(|l| shift(i, l)));
+        let (x, shift): (Lanes, Lanes) = (floats.x[i], each(|l| shift(i, l)));
         Wide::floats(x).plus(Wide::floats(shift))
     });
-    (floats.clone(), Column { x: moved.collect(), radius: [0.0; LANES] })
+    (floats.clone(), Column { x: moved.collect(), radius: Lanes::ZERO })
 }
 
 /// Asserts that the exact column, known almost exactly, lies within the radius of the float one.
